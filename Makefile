@@ -1,0 +1,60 @@
+# The verbs of the project; each works by itself on a fresh machine. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+CODE := operator lab tests examples
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
+# With the lab: build first, then run in namespaces of its own, where nothing reaches out and nothing stays.
+PRIVATE := $(if $(USE_EXISTING_CLUSTER),,$(BIN)/python -m lab exec --no-cluster --)
+
+.PHONY: help demo test test-unit lint fmt lab bench crd lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## watch one pod's load spread over all: cluster, operator, client and servers, from scratch
+	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m examples.demo
+
+test: $(STAMP) ## all tests: pure logic, then everything on a real cluster
+	@$(PRIVATE) $(CURDIR)/$(BIN)/pytest $(ARGS)
+
+test-unit: $(STAMP) ## only the tests that need no cluster, in seconds
+	@$(BIN)/pytest -m "not cluster" $(ARGS)
+
+lint: $(STAMP) ## style, types, import contracts, YAML, Go, generated files
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --check --quiet $(CODE)
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/yamllint --strict crds manifests examples
+	@unformatted=$$(gofmt -l lab examples); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
+	@$(BIN)/python -m grpcbalance crd | diff -u crds/grpcbalancedservices.yaml - || { echo "run: make crd"; exit 1; }
+
+fmt: $(STAMP) ## format the code, mend what can be mended
+	@$(BIN)/ruff check --fix --quiet $(CODE) || true
+	@$(BIN)/ruff format --quiet $(CODE)
+	@gofmt -w lab examples
+
+lab: $(STAMP) ## a shell with kubectl in a fresh cluster
+	@$(BIN)/python -m lab shell
+
+bench: $(STAMP) ## scale benchmark: 5,000 services, 10,000 workloads, 100,000 endpoints
+	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m tests.bench.scale $(ARGS)
+
+crd: $(STAMP) ## write crds/ anew from the API types
+	@$(BIN)/python -m grpcbalance crd > build.crd.tmp && mv build.crd.tmp crds/grpcbalancedservices.yaml
+
+lock: $(STAMP) ## write the lock files anew
+	@PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh
+
+clean: ## remove what was made in the checkout (the lab's cache stays)
+	@rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(STAMP): requirements/dev.txt
+	@echo "Installing development dependencies into $(VENV) (about a minute, once) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@

@@ -1,0 +1,118 @@
+"""A whole Kubernetes cluster on this machine: build it, use it, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from . import cache, doctor, images, install, namespaces, parts, preflight, progress
+from .cluster import Lab
+from .model import LabError
+
+
+@click.group(help=__doc__, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Command line of the lab."""
+
+
+def _nodes(command: Callable[..., Any]) -> Callable[..., Any]:
+    option = click.option("--nodes", default=1, show_default=True, type=click.IntRange(1, 9), help="Number of nodes.")
+    return option(command)
+
+
+def _keep(command: Callable[..., Any]) -> Callable[..., Any]:
+    text = "Folder for logs, audit log and objects if it fails."
+    return click.option("--keep", type=click.Path(path_type=Path), help=text)(command)
+
+
+@main.command()
+def build() -> None:
+    """Build the cluster's programs and the project's images, unless they are in the cache."""
+    _build()
+    progress.say(f"everything is built, in {cache.root()}")
+
+
+@main.command("images")
+def images_() -> None:
+    """Build the images of the operator and of the Go example, and print where they are."""
+    for archive in _images():
+        click.echo(archive)
+
+
+@main.command()
+@_nodes
+@_keep
+def shell(nodes: int, keep: Path | None) -> None:
+    """Start a cluster and a shell in which `kubectl` talks to it; `exit` removes it."""
+    _start_and_run([os.environ.get("SHELL", "/bin/sh")], nodes, keep)
+
+
+@main.command("exec", context_settings={"ignore_unknown_options": True})
+@_nodes
+@_keep
+@click.option("--no-cluster", is_flag=True, help="Only enter the private namespaces: CMD starts its own labs.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
+def exec_(nodes: int, keep: Path | None, no_cluster: bool, command: tuple[str, ...]) -> None:
+    """Start a cluster, run CMD in it with KUBECONFIG set, and exit with its exit code.
+
+    What CMD opens with open_cluster() is that cluster.
+    """
+    if no_cluster:
+        _enter()
+        sys.exit(namespaces.run(list(command), os.environ))
+    _start_and_run(list(command), nodes, keep)
+
+
+@main.command("doctor")
+def doctor_() -> None:
+    """Say what this machine lacks; exit code 1 if anything."""
+    findings = doctor.examine()
+    console = Console()
+    for finding in findings:
+        mark = "[green]ok[/green]     " if finding.fix is None else "[red]missing[/red]"
+        console.print(f"{mark} {finding.what}" + (f": {finding.fix}" if finding.fix else ""), highlight=False)
+    sys.exit(any(finding.fix is not None for finding in findings))
+
+
+def _build() -> list[Path]:
+    preflight.check_host()
+    preflight.ensure(preflight.NODE_PROGRAMS)
+    parts.build()
+    return _images()
+
+
+def _images() -> list[Path]:
+    """Both images of the project."""
+    return [
+        images.operator_image(install.ROOT, install.OPERATOR_IMAGE),
+        images.go_image(install.ROOT / "examples" / "go", install.ECHO_IMAGE),
+    ]
+
+
+def _enter() -> None:
+    """Build what needs the network, then leave it."""
+    if not namespaces.is_private():
+        _build()
+    namespaces.enter_private()
+
+
+def _start_and_run(command: list[str], nodes: int, keep: Path | None) -> None:
+    _enter()
+    with Lab(nodes, keep=keep) as lab:
+        progress.say(f"cluster {lab.name} of {nodes} node{'s' * (nodes > 1)}; logs in {lab.run_dir}/logs")
+        code = namespaces.run(command, lab.environment)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="lab")
+    except LabError as error:
+        progress.say(str(error), "red")
+        sys.exit(1)

@@ -1,0 +1,101 @@
+"""Installs the operator into a cluster the way a user does: from its own image and `manifests/`.
+
+Nothing is special about the installed operator but what the caller asks for: other flags, or another image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from .images import go_image, operator_image
+from .model import Cluster, LabError
+from .rest import Object, Rest, path
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+NAMESPACE: Final = "grpcbalance-system"
+# What `rest.path` wants for the objects that the operator serves.
+GBS: Final = ("grpcbalance.dev/v1alpha1", "grpcbalancedservices")
+DEPLOYMENT: Final = "grpcbalance-operator"
+OPERATOR_IMAGE: Final = "docker.io/grpcbalance/operator:dev"
+ECHO_IMAGE: Final = "docker.io/grpcbalance/echo-go:dev"
+
+
+def provide_images(cluster: Cluster) -> None:
+    """Make both images known to the cluster. One that is not a lab has to have them already."""
+    if cluster.takes_images:
+        cluster.import_image(operator_image(ROOT, OPERATOR_IMAGE))
+        cluster.import_image(go_image(ROOT / "examples" / "go", ECHO_IMAGE))
+
+
+def operator_image_name() -> str:
+    """Image of the operator: GRPCBALANCE_IMAGE, or the one built here."""
+    return os.environ.get("GRPCBALANCE_IMAGE", OPERATOR_IMAGE)
+
+
+def echo_image_name() -> str:
+    """Image of the Go example: GRPCBALANCE_ECHO_IMAGE, or the one built here."""
+    return os.environ.get("GRPCBALANCE_ECHO_IMAGE", ECHO_IMAGE)
+
+
+def install_operator(cluster: Cluster, flags: Sequence[str] = (), within: float = 60.0) -> None:
+    """Apply the CRD and `manifests/`, and wait until the operator is ready.
+
+    Raises LabError with the pod's log when it does not become ready.
+    """
+    documents = [
+        _with(document, flags) for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "manifests")))
+    ]
+    text = yaml.safe_dump_all(documents)
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text, timeout=120)
+    wait_operator(cluster, within)
+
+
+def wait_operator(cluster: Cluster, within: float = 60.0) -> None:
+    """Wait until the operator's Deployment is available in its newest generation."""
+    with Rest(cluster.kubeconfig) as api:
+        try:
+            api.wait(
+                path("apps/v1", "deployments", NAMESPACE, DEPLOYMENT), rolled_out, within=within, what="operator ready"
+            )
+        except AssertionError as error:
+            raise LabError(f"{error}\n{operator_log(cluster)[-4000:]}") from error
+
+
+def operator_log(cluster: Cluster) -> str:
+    """Log of the operator's pod, of its previous container too."""
+    parts = [
+        cluster.kubectl("logs", "-n", NAMESPACE, f"deploy/{DEPLOYMENT}", *more, check=False)
+        for more in (("--previous",), ())
+    ]
+    return "".join(parts)
+
+
+def rolled_out(deployment: Object) -> bool:
+    """Whether a Deployment's newest generation is rolled out and available."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+        and status.get("updatedReplicas", 0)
+        == status.get("replicas", 0)
+        == status.get("availableReplicas", 0)
+        == wanted
+    )
+
+
+def condition(balanced: Object, kind: str) -> dict[str, Any]:
+    """A condition of a GrpcBalancedService; empty while there is none."""
+    found = (c for c in balanced.get("status", {}).get("conditions", []) if c["type"] == kind)
+    return dict(next(found, {}))
+
+
+def _with(document: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
+    if document["kind"] == "Deployment":
+        container = document["spec"]["template"]["spec"]["containers"][0]
+        container["image"] = operator_image_name()
+        container["args"] = [*container.get("args", []), *flags]
+    return document

@@ -1,0 +1,62 @@
+"""From the view to decisions: gathers what `plan.decide` needs about every service that a workload names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .api import Reason
+from .desired import Resolution
+from .model import Ref, Workload
+from .optin import read_opt_in
+from .plan import CONFIGURED, Decision, Finding, decide
+from .roles import ServiceState, Situation, service_state
+from .view import View
+
+
+@dataclass(slots=True)
+class Assessor:
+    """Decides about workloads as the view stands now. Short-lived: it remembers what it gathered."""
+
+    view: View
+    cluster_domain: str
+    _states: dict[Ref, ServiceState | None] = field(default_factory=dict)
+
+    def state(self, ref: Ref) -> ServiceState | None:
+        """What workloads must know of a service; None when there is no such object."""
+        if ref not in self._states:
+            self._states[ref] = service_state(self.view.snapshot(ref), self.cluster_domain)
+        return self._states[ref]
+
+    def decide(self, workload: Workload, situation: Situation) -> Decision:
+        """The decision about one workload."""
+        opt_in = read_opt_in(workload)
+        # A name in another namespace is never looked up: nothing may be learnt about it.
+        local = [ref for ref in opt_in.refs if ref.namespace == workload.ref.namespace]
+        states: Mapping[Ref, ServiceState | None] = {ref: self.state(ref) for ref in local}
+        return decide(workload, states, lambda: self._served(workload), situation)
+
+    def _served(self, workload: Workload) -> Iterator[ServiceState]:
+        """Services whose pods this workload provides: its template's labels tell, whatever it is annotated with."""
+        for ref in self.view.in_namespace(workload.ref.namespace):
+            state = self.state(ref)
+            if state is not None and _selects(state, workload):
+                yield state
+
+
+def _selects(state: ServiceState, workload: Workload) -> bool:
+    resolution = state.resolution
+    return isinstance(resolution, Resolution) and set(resolution.selector) <= set(workload.labels)
+
+
+def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]) -> Finding:
+    """Keep a workload configured over a restart of the operator in the middle of the user's own rollout.
+
+    Until a rollout has been seen to finish, only the stored status knows that earlier pods carried the values.
+    """
+    if finding.reason is not Reason.ROLLING_OUT or workload.settled is not None:
+        return finding
+    key = (workload.ref.kind, workload.ref.name, str(finding.role), CONFIGURED)
+    listed = ((w["kind"], w["name"], w["role"], w["state"]) for w in previous.get("workloads") or ())
+    return replace(finding, state=CONFIGURED, reason=Reason.CONFIGURED, message="") if key in listed else finding

@@ -1,0 +1,1 @@
+"""Commands, one module each. They parse and print; what they do is elsewhere."""

@@ -1,0 +1,271 @@
+"""What a GrpcBalancedService means here and now: its port, target, variables, and its headless Service.
+
+Pure. `resolve` turns a snapshot into a Resolution or a Problem; `headless_service` into a manifest;
+`drifted` says whether the live Service still is that.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from .api import Reason, Spec, parse_spec
+from .model import Balanced, Ref, Service, ServiceSnapshot, Workload
+from .names import (
+    ANNOTATION_OWNER_UID,
+    ANNOTATION_UNREFERENCED,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE,
+    MANAGED_BY,
+    cluster_host,
+)
+from .optin import Problem
+from .service_config import ServiceConfigError, service_config
+from .variables import Target, VariableClashError, client_variables, server_variables
+
+PORT_NAME = "grpc"
+APP_PROTOCOL = "grpc"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A spec with every reference resolved.
+
+    `port_confirmed`: an annotated server declares the port, or a serviceRef names it. Without that nothing
+    vouches for anybody listening there, so no client is pointed at it.
+    """
+
+    service_name: str
+    host: str
+    port: int
+    port_confirmed: bool
+    selector: tuple[tuple[str, str], ...]
+    target: str
+    authority: str
+    service_config: str
+    client_variables: Mapping[str, str]
+    server_variables: Mapping[str, str]
+    allow_unsafe: bool
+    unmanaged: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def _spec(text: str) -> Spec | Problem:
+    try:
+        return parse_spec(json.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return Problem(Reason.INVALID_SPEC, f"spec.{place}: {first['msg']}; apply the object again")
+
+
+def resolve(snapshot: ServiceSnapshot, balanced: Balanced, cluster_domain: str) -> Resolution | Problem:
+    """Resolve the references of `balanced`. A Problem says which one does not resolve, and how to mend it."""
+    spec = _spec(balanced.spec)
+    if isinstance(spec, Problem):
+        return spec
+    source = _source(spec, snapshot)
+    if isinstance(source, Problem):
+        return source
+    port = _port(spec, snapshot)
+    if isinstance(port, Problem):
+        return port
+    number, confirmed = port
+    return _assemble(balanced, spec, source, (number, confirmed), cluster_domain)
+
+
+def _assemble(
+    balanced: Balanced,
+    spec: Spec,
+    selector: tuple[tuple[str, str], ...],
+    port: tuple[int, bool],
+    cluster_domain: str,
+) -> Resolution | Problem:
+    host = cluster_host(balanced.service_name, balanced.ref.namespace)
+    # The trailing dot spares a search list of DNS queries; TLS must not see it in the name.
+    target = Target(f"{host}.{cluster_domain}" + ("" if spec.client.tls else "."), port[0])
+    authority = spec.client.authority
+    if spec.client.tls and not authority and spec.service_ref is not None:
+        authority = cluster_host(spec.service_ref.name, balanced.ref.namespace)
+    try:
+        client = client_variables(balanced.ref.name, spec.client, target, authority)
+        server = server_variables(spec.server)
+    except ServiceConfigError as error:
+        return Problem(Reason.INVALID_SERVICE_CONFIG, f"spec.client.serviceConfig: {error}")
+    except VariableClashError as error:
+        return Problem(Reason.VARIABLE_CLASH, str(error))
+    return Resolution(
+        service_name=balanced.service_name,
+        host=host,
+        port=port[0],
+        port_confirmed=port[1],
+        selector=selector,
+        target=target.uri(),
+        authority=authority,
+        service_config=service_config(spec.client),
+        client_variables=client,
+        server_variables=server,
+        allow_unsafe=spec.rollout.allow_unsafe,
+        unmanaged=spec.server.mode == "Unmanaged",
+    )
+
+
+def _source(spec: Spec, snapshot: ServiceSnapshot) -> tuple[tuple[str, str], ...] | Problem:
+    """The selector: the spec's own, or that of the referenced Service."""
+    if spec.service_ref is None:
+        return tuple(sorted((spec.selector or {}).items()))
+    name, service = spec.service_ref.name, snapshot.referenced
+    if service is None:
+        return Problem(Reason.SERVICE_NOT_FOUND, f"spec.serviceRef: there is no Service {name!r} in this namespace")
+    if service.type == "ExternalName" or not service.selector:
+        kind = "is an ExternalName" if service.type == "ExternalName" else "has no selector"
+        return Problem(
+            Reason.UNSUPPORTED_SERVICE, f"spec.serviceRef: Service {name!r} {kind}; use spec.selector instead"
+        )
+    return service.selector
+
+
+def _port(spec: Spec, snapshot: ServiceSnapshot) -> tuple[int, bool] | Problem:
+    """The container port, and whether a template or a serviceRef vouches for it."""
+    wanted = spec.port
+    if wanted is None:
+        ports = snapshot.referenced.ports if snapshot.referenced else ()
+        if len(ports) != 1:
+            return Problem(
+                Reason.PORT_AMBIGUOUS,
+                f"spec.port is needed: the Service that spec.serviceRef names has {len(ports)} ports",
+            )
+        wanted = ports[0].target_port
+        if isinstance(wanted, int):
+            return wanted, True
+    return _numbered_port(wanted, snapshot) if isinstance(wanted, int) else _named_port(wanted, snapshot)
+
+
+def _numbered_port(wanted: int, snapshot: ServiceSnapshot) -> tuple[int, bool] | Problem:
+    referenced = snapshot.referenced.ports if snapshot.referenced else ()
+    if any(port.target_port == wanted for port in referenced):
+        return wanted, True
+    if any(number == wanted for _, number in _declared(snapshot.servers)):
+        return wanted, True
+    if snapshot.servers:
+        return Problem(
+            Reason.PORT_NOT_DECLARED,
+            f"spec.port: no container of {_names(snapshot.servers)} declares containerPort {wanted}; "
+            "declare it, or set spec.port to the CONTAINER port",
+        )
+    return wanted, False
+
+
+def _named_port(wanted: str, snapshot: ServiceSnapshot) -> tuple[int, bool] | Problem:
+    numbers = {number for name, number in _declared(snapshot.servers) if name == wanted}
+    for port in snapshot.referenced.ports if snapshot.referenced else ():
+        if port.name == wanted and isinstance(port.target_port, int):
+            numbers.add(port.target_port)
+    if len(numbers) == 1:
+        return numbers.pop(), True
+    if numbers:
+        listed = ", ".join(str(number) for number in sorted(numbers))
+        return Problem(
+            Reason.PORT_AMBIGUOUS,
+            f"spec.port: {wanted!r} stands for {listed}; write the number of the one meant",
+        )
+    where = _names(snapshot.servers) if snapshot.servers else "any annotated server (there is none yet)"
+    return Problem(
+        Reason.PORT_UNRESOLVED,
+        f"spec.port: {wanted!r} is not a container port of {where}; write its number instead",
+    )
+
+
+def _declared(servers: tuple[Workload, ...]) -> set[tuple[str, int]]:
+    return {(port.name, port.number) for server in servers for c in server.containers for port in c.ports}
+
+
+def _names(servers: tuple[Workload, ...]) -> str:
+    listed = ", ".join(f"{server.ref.kind} {server.ref.name}" for server in servers[:3])
+    return listed + (f" and {len(servers) - 3} more" if len(servers) > 3 else "")
+
+
+def headless_service(balanced: Balanced, resolution: Resolution) -> dict[str, Any]:
+    """Manifest of the headless Service: what a POST creates and a server-side apply keeps so."""
+    ref = Ref(balanced.ref.namespace, resolution.service_name)
+    return _manifest(ref, balanced.ref.name, balanced.uid, resolution.selector, resolution.port)
+
+
+def marked(service: Service, unreferenced_since: str | None) -> dict[str, Any]:
+    """The manifest of one of our Services as it is, with or without the mark that nothing refers to it."""
+    port = service.ports[0].port if service.ports else 0
+    manifest = _manifest(service.ref, service.balanced or "", service.owner_uid or "", service.selector, port)
+    if unreferenced_since is not None:
+        manifest["metadata"]["annotations"][ANNOTATION_UNREFERENCED] = unreferenced_since
+    return manifest
+
+
+def _manifest(
+    ref: Ref, balanced: str, owner_uid: str, selector: tuple[tuple[str, str], ...], port: int
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": ref.name,
+            "namespace": ref.namespace,
+            "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_SERVICE: balanced},
+            # No ownerReference: deleting the object or its CRD must not take the name from running clients.
+            "annotations": {ANNOTATION_OWNER_UID: owner_uid},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            # Under plain DNS a dual-stack name would count each pod twice, once per family.
+            "ipFamilyPolicy": "SingleStack",
+            # True would keep terminating and unready pods in DNS.
+            "publishNotReadyAddresses": False,
+            "selector": dict(selector),
+            "ports": [
+                {
+                    "name": PORT_NAME,
+                    "port": port,
+                    "targetPort": port,
+                    "protocol": "TCP",
+                    "appProtocol": APP_PROTOCOL,
+                }
+            ],
+        },
+    }
+
+
+def is_ours(service: Service, balanced: Balanced) -> bool:
+    """Whether a Service is the headless one of `balanced`: by labels, or by uid if those were stripped."""
+    labelled = service.managed and service.balanced == balanced.ref.name
+    return labelled or service.owner_uid == balanced.uid
+
+
+def drifted(service: Service, balanced: Balanced, resolution: Resolution) -> bool:
+    """Whether the live Service differs in anything that we set. Its cluster IP is not among it: immutable."""
+    ports = [(p.name, p.port, p.target_port, p.protocol, p.app_protocol) for p in service.ports]
+    return not (
+        service.managed
+        and service.balanced == balanced.ref.name
+        and service.owner_uid == balanced.uid
+        and service.unreferenced_since is None
+        and service.type == "ClusterIP"
+        and service.selector == resolution.selector
+        and ports == [(PORT_NAME, resolution.port, resolution.port, "TCP", APP_PROTOCOL)]
+        and not service.publish_not_ready
+        and service.ip_family_policy == "SingleStack"
+    )
+
+
+def serving(snapshot: ServiceSnapshot, resolution: Resolution) -> bool:
+    """Whether the target has a ready endpoint on its port, as CoreDNS and so clients would see it."""
+    return any(
+        piece.service_name == resolution.service_name
+        and resolution.port in piece.ports
+        and any(endpoint.ready for endpoint in piece.endpoints)
+        for piece in snapshot.slices
+    )

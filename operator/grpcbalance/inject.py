@@ -1,0 +1,202 @@
+"""Env injection as a pure function: a workload and the values it should carry give a patch, or conflicts.
+
+The rules (docs/reference/injection.md): the user's own env always wins; a variable is ours only while the
+record on the pod template lists it and its value still has the recorded hash; one PATCH carries both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from .api import Reason
+from .model import Container, Record, Role, Workload
+from .names import ANNOTATION_CONTAINERS, ANNOTATION_INJECTED, SIDECARS, value_hash
+from .optin import Problem
+
+# container name -> variable -> value
+Wanted = Mapping[str, Mapping[str, str]]
+
+# Where the pod template is, by kind. The other kinds join this table, not a copy of the code.
+TEMPLATE_PATH: Mapping[str, tuple[str, ...]] = {"Deployment": ("spec", "template")}
+
+
+class Entry(Enum):
+    """What stands under a variable's name in a container."""
+
+    ABSENT = auto()
+    CURRENT = auto()
+    STALE = auto()
+    EQUAL = auto()
+    FOREIGN = auto()
+    DUPLICATE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A patch body (None when nothing differs) and the variables that are not as wanted, by reason."""
+
+    patch: dict[str, Any] | None
+    conflicts: tuple[tuple[str, str], ...]
+
+
+def choose_containers(
+    workload: Workload, annotated: tuple[str, ...], role: Role, port: int
+) -> tuple[str, ...] | Problem:
+    """The containers that the variables of one role go to. Never "the first": a Problem names the candidates.
+
+    The annotation wins; else, for a server, the containers that declare the port; else the only container
+    left after known sidecars.
+    """
+    names = [container.name for container in workload.containers]
+    if annotated:
+        missing = [name for name in annotated if name not in names]
+        if missing:
+            return Problem(
+                Reason.CONTAINER_NOT_FOUND,
+                f"{ANNOTATION_CONTAINERS} names {missing[0]!r}; the containers are {', '.join(names)}",
+            )
+        return annotated
+    candidates = [container for container in workload.containers if container.name not in SIDECARS]
+    if role is Role.SERVER:
+        declaring = tuple(c.name for c in candidates if any(p.number == port for p in c.ports))
+        if declaring:
+            return declaring
+    if len(candidates) == 1:
+        return (candidates[0].name,)
+    if not candidates:
+        return Problem(
+            Reason.CONTAINER_NOT_FOUND,
+            f"all containers are known sidecars ({', '.join(names)}); set {ANNOTATION_CONTAINERS}",
+        )
+    listed = ", ".join(container.name for container in candidates)
+    return Problem(
+        Reason.AMBIGUOUS_CONTAINER,
+        f"could be any of {listed}; set {ANNOTATION_CONTAINERS} to one or more of them",
+    )
+
+
+def recorded(record: Record, container: str) -> dict[str, str]:
+    """Variable -> hash that we wrote into a container."""
+    return dict(dict(record).get(container, ()))
+
+
+def entry(container: Container, recorded_hash: str | None, name: str, digest: str) -> Entry:
+    """What stands under `name`; `digest` is the hash of the wanted value."""
+    found = [variable for variable in container.env if variable.name == name]
+    if not found:
+        return Entry.ABSENT
+    if len(found) > 1:
+        return Entry.DUPLICATE
+    if found[0].digest is not None and found[0].digest == recorded_hash:
+        return Entry.CURRENT if found[0].digest == digest else Entry.STALE
+    return Entry.EQUAL if found[0].digest == digest else Entry.FOREIGN
+
+
+def entries(workload: Workload, wanted: Wanted) -> dict[tuple[str, str], Entry]:
+    """The state of every wanted variable, by (container, variable)."""
+    states = {}
+    for name, variables in wanted.items():
+        container = workload.container(name)
+        ours = recorded(workload.record, name)
+        for variable, value in variables.items() if container else ():
+            states[name, variable] = entry(container, ours.get(variable), variable, value_hash(value))  # type: ignore[arg-type]  # the loop is empty without a container
+    return states
+
+
+def carries(workload: Workload, wanted: Wanted) -> bool:
+    """Whether the template carries every wanted value, ours or the user's own equal one."""
+    return all(state in (Entry.CURRENT, Entry.EQUAL) for state in entries(workload, wanted).values())
+
+
+def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
+    """What to write so that the template carries `wanted`.
+
+    With `remove`, entries that are still ours and no longer wanted go; otherwise they stay as they are.
+    """
+    states = entries(workload, wanted)
+    upserts: dict[str, dict[str, str]] = {}
+    for (container, variable), state in states.items():
+        if state in (Entry.ABSENT, Entry.STALE):
+            upserts.setdefault(container, {})[variable] = wanted[container][variable]
+    deletes = _removable(workload, wanted) if remove else {}
+    conflicts = tuple(key for key, state in states.items() if state is Entry.FOREIGN)
+    if not upserts and not deletes:
+        return Changes(None, conflicts)
+    record = _next_record(workload, states, wanted, deletes)
+    return Changes(_patch(workload, upserts, deletes, record), conflicts)
+
+
+def duplicates(workload: Workload, wanted: Wanted) -> tuple[tuple[str, str], ...]:
+    """Wanted variables whose name stands twice in a container."""
+    return tuple(key for key, state in entries(workload, wanted).items() if state is Entry.DUPLICATE)
+
+
+def still_ours(workload: Workload, container: Container) -> dict[str, str]:
+    """Variable -> hash of what we wrote into a container and nobody changed, doubled or claimed since."""
+    ours = recorded(workload.record, container.name)
+    names = [variable.name for variable in container.env]
+    return {
+        variable.name: variable.digest
+        for variable in container.env
+        if variable.digest is not None
+        and ours.get(variable.name) == variable.digest
+        # `$patch: delete` takes every entry of the name, the user's too.
+        and names.count(variable.name) == 1
+    }
+
+
+def _removable(workload: Workload, wanted: Wanted) -> dict[str, list[str]]:
+    deletes: dict[str, list[str]] = {}
+    for container in workload.containers:
+        for variable in still_ours(workload, container):
+            claimed = (container.name, variable) in workload.co_owned
+            if variable not in wanted.get(container.name, {}) and not claimed:
+                deletes.setdefault(container.name, []).append(variable)
+    return deletes
+
+
+def _next_record(
+    workload: Workload,
+    states: Mapping[tuple[str, str], Entry],
+    wanted: Wanted,
+    deletes: Mapping[str, list[str]],
+) -> dict[str, dict[str, str]]:
+    record: dict[str, dict[str, str]] = {}
+    for container in workload.containers:
+        gone = deletes.get(container.name, ())
+        kept = {name: digest for name, digest in still_ours(workload, container).items() if name not in gone}
+        for variable, value in wanted.get(container.name, {}).items():
+            if states[container.name, variable] in (Entry.ABSENT, Entry.STALE, Entry.CURRENT):
+                kept[variable] = value_hash(value)
+        if kept:
+            record[container.name] = dict(sorted(kept.items()))
+    return record
+
+
+def _patch(
+    workload: Workload,
+    upserts: Mapping[str, Mapping[str, str]],
+    deletes: Mapping[str, list[str]],
+    record: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """A strategic merge patch; its resourceVersion makes any race a 409 instead of a lost edit."""
+    containers = []
+    for container in workload.containers:
+        env: list[dict[str, str]] = [
+            {"name": name, "value": value} for name, value in upserts.get(container.name, {}).items()
+        ]
+        env += [{"name": name, "$patch": "delete"} for name in deletes.get(container.name, ())]
+        if env:
+            containers.append({"name": container.name, "env": env})
+    text = json.dumps(record, separators=(",", ":"), sort_keys=True) if record else None
+    body: dict[str, Any] = {
+        "metadata": {"annotations": {ANNOTATION_INJECTED: text}},
+        "spec": {"containers": containers},
+    }
+    for step in reversed(TEMPLATE_PATH[workload.ref.kind]):
+        body = {step: body}
+    return {"metadata": {"resourceVersion": workload.resource_version}, **body}

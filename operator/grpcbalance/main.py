@@ -1,0 +1,202 @@
+"""Puts the operator together and keeps it running: who is started in which order, and how all of it ends.
+
+Everything lives in one event loop. Our own tasks are born before kopf, which cancels at its end every task that
+is younger. Any of them ending ends the process: whoever runs it starts it again, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import logging
+import signal
+import time
+from collections.abc import Coroutine, Iterable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import kopf
+from prometheus_client import CollectorRegistry
+
+from . import logs
+from .bucket import TokenBucket
+from .credentials import CredentialsError
+from .events import Recorder
+from .handlers import Backoffs, Login, kopf_settings, register
+from .kube import Kube
+from .metrics import Metrics
+from .model import Key
+from .probes import Health, Probes
+from .queue import LANES, WorkQueue
+from .reconcile import Clock, Context, Reconciler, settle_time
+from .settings import Settings, split_address
+from .sync import Sync
+from .view import KINDS, View
+
+logger = logging.getLogger(__name__)
+
+# SIGTERM to exit: work in progress may take so long, then everything; the pod has 15 s.
+_FINISH: Final = 5.0
+_EXIT: Final = 9.0
+_IDENTITY: Final[Any] = "grpcbalance"
+
+
+def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT. Answers with the exit status."""
+    logs.configure(settings)
+    try:
+        return asyncio.run(_main(settings))
+    except CredentialsError as error:
+        logger.error("%s", error)
+        return 1
+
+
+async def _main(settings: Settings) -> int:
+    operator = Operator(settings)
+    async with operator.kube, operator.probes:
+        return await operator.run()
+
+
+class Operator:
+    """All parts, wired. Made inside of the event loop that runs it; `kube` and `probes` are entered by the caller."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(CollectorRegistry())
+        self.view = View()
+        self.queue: WorkQueue[Key] = WorkQueue(self.metrics)
+        bucket = TokenBucket(settings.writes_per_second, settings.write_burst)
+        self.kube = Kube(self.metrics, bucket, settings.kubeconfig, settings.workers)
+        self.sync: Sync[Key] = Sync(self.kube, self.view, self._enqueue, self.metrics, settings.resync_interval)
+        self.health = Health(self.sync.trouble, self.metrics.loop_lagged)
+        self.probes = Probes(self.health, self.metrics.registry, split_address(settings.http_address))
+        self.reconciler = Reconciler(self._context())
+        self._stop = asyncio.Event()
+        self._observe()
+
+    def _context(self) -> Context:
+        clock = Clock(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+        return Context(
+            view=self.view,
+            api=self.kube,
+            settings=self.settings,
+            recorder=Recorder(self.kube.create_event, clock.now, clock.monotonic, self.metrics.event_dropped),
+            metrics=self.metrics,
+            clock=clock,
+            enqueue=self._enqueue,
+            service_refusals={},
+            workload_refusals={},
+        )
+
+    def _observe(self) -> None:
+        self.metrics.watch_queue(LANES, self.queue.depth, self.queue.unfinished)
+        self.metrics.watch_rollouts(lambda: len(self.view.in_flight))
+        for kind in KINDS:
+            self.metrics.watch_kind(kind, partial(self._size, kind))
+
+    def _size(self, kind: str) -> int:
+        return len(self.view.names(kind))
+
+    def _enqueue(self, keys: Iterable[Key], backlog: bool = False) -> None:
+        for key in keys:
+            self.queue.add(key, settle_time(key, self.settings.settle), backlog=backlog)
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Until a signal (0), or until a part ends that must not (1)."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._start("heart", self.health.heart())
+        self._start("queue", self.queue.run(self.reconciler, self.settings.workers))
+        self._start("resync", self.sync.run())
+        # Last: by now all of ours, workers too, are born.
+        self._start("watch", self._watch())
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({stop, *self.health.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+            return self._verdict()
+        finally:
+            stop.cancel()
+            await self._shut_down()
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self.health.tasks[name] = asyncio.create_task(work, name=name)
+
+    def _verdict(self) -> int:
+        if self._stop.is_set():
+            logger.info("stopping: asked to")
+            return 0
+        for name, task in self.health.tasks.items():
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                logger.critical("stopping: %s ended", name, exc_info=error)
+        return 1
+
+    async def _seeded(self) -> None:
+        """The barrier: nothing is watched, so nothing reconciled, until everything is known. Then all of it is due."""
+        if self.sync.done.is_set():
+            return
+        await self.sync.seed()
+        # Nothing of the seed will ever be garbage as a whole; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        for key in self.view.all_keys():
+            self.queue.add(key, 0.0, backlog=True)
+        logger.info("all kinds are known, working")
+
+    async def _watch(self) -> None:
+        """Run kopf; when it gives up, begin anew. It ends for good at many errors that a new watch heals."""
+        delays = iter(Backoffs())
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._run_kopf()
+            except Exception:
+                logger.exception("watching ended, beginning anew")
+            if time.monotonic() - began > 60:
+                delays = iter(Backoffs())
+            if self._stop.is_set():
+                return
+            self.metrics.watch_restarted()
+            self.sync.hurry()
+            await asyncio.sleep(next(delays))
+
+    async def _run_kopf(self) -> None:
+        registry = kopf.OperatorRegistry()
+        register(registry, self.sync, self._seeded, Login(self.settings.kubeconfig))
+        older = asyncio.all_tasks()
+        loop = asyncio.get_running_loop()
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=kopf_settings(),
+            clusterwide=True,
+            standalone=True,
+            # Unused without peering, but kopf makes one up from the user's name, and a pod's user has none.
+            identity=_IDENTITY,
+            stop_flag=self._stop,
+        )
+        # kopf has put its own in place; ours stops the rest, too, and kopf through the flag.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        await kopf.run_tasks(tasks, ignored=older)
+
+    async def _shut_down(self) -> None:
+        """Let work in progress finish for a while, cancel the rest; a watchdog ends what hangs."""
+        faulthandler.dump_traceback_later(_EXIT, exit=True)
+        self.health.stopping = True
+        self._stop.set()
+        self.queue.close()
+        # Connections that scrapers keep open are tasks younger than kopf, which would wait for them.
+        await self.probes.close()
+        tasks = self.health.tasks
+        await asyncio.wait({tasks["queue"], tasks["watch"]}, timeout=_FINISH)
+        for task in tasks.values():
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(tasks.values(), timeout=_EXIT - _FINISH - 2)
+        faulthandler.cancel_dump_traceback_later()

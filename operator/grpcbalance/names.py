@@ -1,0 +1,92 @@
+"""Every name that grpcbalance gives or recognises: group, kinds, labels, annotations, variables, hosts.
+
+Names are API: renaming one of them orphans what an earlier release wrote. Nothing here reads or decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+GROUP: Final = "grpcbalance.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "GrpcBalancedService"
+PLURAL: Final = "grpcbalancedservices"
+SHORT_NAME: Final = "gbs"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+# The manager in `metadata.managedFields` of everything we write. Changing it would strand fields for ever.
+FIELD_MANAGER: Final = "grpcbalance"
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "grpcbalance"
+# On our headless Service; the EndpointSlice controller copies it to the slices, which are watched by it.
+LABEL_SERVICE: Final = f"{GROUP}/service"
+LABEL_SERVICE_NAME: Final = "kubernetes.io/service-name"
+
+ANNOTATION_PREFIX: Final = f"{GROUP}/"
+ANNOTATION_SERVER: Final = f"{GROUP}/server"
+ANNOTATION_CLIENT: Final = f"{GROUP}/client"
+ANNOTATION_CONTAINERS: Final = f"{GROUP}/containers"
+ANNOTATION_PAUSED: Final = f"{GROUP}/paused"
+ANNOTATION_ON_REMOVE: Final = f"{GROUP}/on-remove"
+ANNOTATION_INJECTED: Final = f"{GROUP}/injected"
+# What a person may set on a workload; everything else under our prefix is a misspelling.
+OPT_IN_ANNOTATIONS: Final = (
+    ANNOTATION_SERVER,
+    ANNOTATION_CLIENT,
+    ANNOTATION_CONTAINERS,
+    ANNOTATION_PAUSED,
+    ANNOTATION_ON_REMOVE,
+)
+
+# On our headless Service: whose it is, and since when nothing refers to it any more (RFC 3339).
+ANNOTATION_OWNER_UID: Final = f"{GROUP}/owner-uid"
+ANNOTATION_UNREFERENCED: Final = f"{GROUP}/unreferenced-since"
+
+# Sidecars that never are the application (design: "known sidecars are put aside").
+SIDECARS: Final = frozenset(
+    {
+        "istio-proxy",
+        "linkerd-proxy",
+        "daprd",
+        "otc-container",
+        "vault-agent",
+        "cloud-sql-proxy",
+        "cloudsql-proxy",
+        "envoy",
+        "envoy-sidecar",
+        "consul-dataplane",
+        "kuma-sidecar",
+        "fluent-bit",
+        "oauth2-proxy",
+    }
+)
+
+SERVER_PREFIX: Final = "GRPC_SERVER"
+
+
+def variable_stem(service: str) -> str:
+    """The middle of a client's variable names: `orders-v2` becomes `ORDERS_V2`."""
+    return re.sub(r"[^A-Z0-9]", "_", service.upper())
+
+
+def client_prefix(service: str) -> str:
+    """What the variables of a client of `service` begin with: `GRPC_ORDERS`."""
+    return f"GRPC_{variable_stem(service)}"
+
+
+def headless_name(service: str) -> str:
+    """Default name of the headless Service. At most 54 + 9 = 63 characters, so it is always a valid one."""
+    return f"{service}-headless"
+
+
+def cluster_host(service_name: str, namespace: str) -> str:
+    """`<service>.<namespace>.svc`: the part of a Service's DNS name that no cluster domain changes."""
+    return f"{service_name}.{namespace}.svc"
+
+
+def value_hash(value: str) -> str:
+    """Short fingerprint of an injected value, as kept in the record; 48 bits are ample to notice an edit."""
+    return hashlib.sha256(value.encode()).hexdigest()[:12]

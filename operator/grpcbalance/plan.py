@@ -1,0 +1,172 @@
+"""The decision about one workload: what to write now, and what to tell its people. Pure.
+
+`decide` is called by the reconciler, which executes `Decision.patch`, and by the status of every named
+service, which shows `Decision.findings`; so both always tell the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import inject
+from .api import Reason
+from .desired import Resolution
+from .inject import Entry
+from .model import Ref, Role, Rollout, Workload
+from .names import ANNOTATION_PAUSED, value_hash
+from .optin import OptIn, Problem, read_opt_in
+from .roles import RoleState, ServiceState, Situation, read_roles
+from .safety import is_safe, unsafe_message
+
+CONFIGURED, PENDING, REFUSED = "Configured", "Pending", "Refused"
+# Reasons that only a person can mend; everything else resolves by waiting.
+_REFUSALS = frozenset(
+    {
+        Reason.ENV_CONFLICT,
+        Reason.DUPLICATE_ENV,
+        Reason.AMBIGUOUS_CONTAINER,
+        Reason.CONTAINER_NOT_FOUND,
+        Reason.CONTROLLED,
+        Reason.INVALID_ANNOTATION,
+        Reason.UNKNOWN_ANNOTATION,
+        Reason.VARIABLE_CLASH,
+        Reason.NAMESPACE_NOT_ALLOWED,
+        Reason.API_REFUSED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Where one workload stands with one service in one role; neither, for what is wrong with it as a whole."""
+
+    service: Ref | None
+    role: Role | None
+    containers: tuple[str, ...]
+    state: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A patch body to send now, or None, and the findings that explain it."""
+
+    patch: dict[str, Any] | None
+    findings: tuple[Finding, ...]
+
+
+def decide(
+    workload: Workload,
+    states: Mapping[Ref, ServiceState | None],
+    served: Callable[[], Iterable[ServiceState]],
+    situation: Situation,
+) -> Decision:
+    """Decide about a workload.
+
+    `states` has every service its annotations name (None: there is no such object); `served` tells every service
+    whose pods it provides, annotated or not: their clients are who a rollout of it could hurt. It is asked only
+    when a rollout is due, since it costs a look at every service of the namespace.
+    """
+    opt_in = read_opt_in(workload)
+    parts = read_roles(workload, opt_in, states, situation)
+    wanted = _merge(part for part in parts if part.problem is None)
+    # While anything is unresolved nothing is taken away: the old values still work.
+    resolved = not opt_in.problems and all(part.problem is None for part in parts)
+    changes = inject.changes(workload, wanted, remove=resolved and workload.controller is None)
+    gate = None if changes.patch is None else _gate(workload, opt_in, served, situation)
+    findings = tuple(_finding(part, workload, gate, situation) for part in parts)
+    if opt_in.problems and not findings:
+        findings = (_whole(opt_in.problems[0]),)
+    if changes.patch is not None:
+        findings += _untold(findings, gate, situation)
+    return Decision(None if gate else changes.patch, findings)
+
+
+def _untold(findings: tuple[Finding, ...], gate: Problem | None, situation: Situation) -> tuple[Finding, ...]:
+    """What keeps a patch back although no role tells of it: a removal concerns a role that is no more."""
+    problem = gate or (Problem(Reason.API_REFUSED, situation.refusal) if situation.refusal else None)
+    if problem is None or any(finding.reason is problem.reason for finding in findings):
+        return ()
+    return (_whole(problem),)
+
+
+def _whole(problem: Problem) -> Finding:
+    """A finding about the workload as a whole."""
+    return Finding(None, None, (), _state(problem.reason), problem.reason, problem.message)
+
+
+def _state(reason: Reason) -> str:
+    if reason in (Reason.CONFIGURED, Reason.UNMANAGED):
+        return CONFIGURED
+    return REFUSED if reason in _REFUSALS else PENDING
+
+
+def _merge(parts: Iterable[RoleState]) -> dict[str, dict[str, str]]:
+    merged: dict[str, dict[str, str]] = {}
+    for part in parts:
+        for container, variables in part.wanted.items():
+            merged.setdefault(container, {}).update(variables)
+    return merged
+
+
+def _gate(
+    workload: Workload, opt_in: OptIn, served: Callable[[], Iterable[ServiceState]], situation: Situation
+) -> Problem | None:
+    """Why a patch that is due is not sent now: each of these ends by itself or by what its message says."""
+    if opt_in.paused:
+        return Problem(Reason.PAUSED, f"a change is due; remove annotation {ANNOTATION_PAUSED} to let it happen")
+    if workload.paused:
+        return Problem(Reason.DEPLOYMENT_PAUSED, "its rollout is paused; the change waits until it is resumed")
+    for state in served() if workload.replicas > 0 and not is_safe(workload) else ():
+        if state.has_clients and not _allows_unsafe(state):
+            return Problem(Reason.UNSAFE_ROLLOUT, unsafe_message(workload, state.ref))
+    if workload.rollout is not Rollout.PROGRESSING and situation.rollouts >= situation.max_rollouts:
+        return Problem(
+            Reason.ROLLOUT_LIMIT,
+            f"{situation.max_rollouts} rollouts are in flight, as many as are allowed; it waits for one to end",
+        )
+    return None
+
+
+def _allows_unsafe(state: ServiceState) -> bool:
+    return isinstance(state.resolution, Resolution) and state.resolution.allow_unsafe
+
+
+def _finding(part: RoleState, workload: Workload, gate: Problem | None, situation: Situation) -> Finding:
+    problem = part.problem or _standing(part, workload, gate, situation)
+    return Finding(part.ref, part.role, part.containers, _state(problem.reason), problem.reason, problem.message)
+
+
+def _standing(part: RoleState, workload: Workload, gate: Problem | None, situation: Situation) -> Problem:
+    """Where an unblocked role stands."""
+    if part.role is Role.SERVER and not part.containers:
+        return Problem(Reason.UNMANAGED, "spec.server.mode is Unmanaged: nothing is injected")
+    states = inject.entries(workload, part.wanted)
+    if any(state in (Entry.ABSENT, Entry.STALE) for state in states.values()):
+        if situation.refusal and gate is None:
+            return Problem(Reason.API_REFUSED, situation.refusal)
+        return gate or Problem(Reason.PENDING, "the values are about to be written")
+    foreign = [key for key, state in states.items() if state is Entry.FOREIGN]
+    if foreign:
+        listed = ", ".join(f"{variable} (container {container})" for container, variable in foreign)
+        return Problem(Reason.ENV_CONFLICT, f"has its own {listed}; it wins. Remove it to use the injected value")
+    if workload.rollout is Rollout.COMPLETE or _settled(part, workload):
+        return Problem(Reason.CONFIGURED, "")
+    if workload.rollout is Rollout.FAILED:
+        return Problem(Reason.ROLLOUT_FAILED, "the rollout that brings the values exceeded its progress deadline")
+    return Problem(Reason.ROLLING_OUT, "the values are being rolled out")
+
+
+def _settled(part: RoleState, workload: Workload) -> bool:
+    """Whether pods before the running rollout carried the same values: then it is the user's own rollout."""
+    if workload.settled is None:
+        return False
+    return all(
+        inject.recorded(workload.settled, container).get(variable) == value_hash(value)
+        for container, variables in part.wanted.items()
+        for variable, value in variables.items()
+        if variable in inject.recorded(workload.record, container)
+    )

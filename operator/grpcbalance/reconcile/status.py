@@ -1,0 +1,107 @@
+"""Doing: the status of one GrpcBalancedService."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from grpcbalance.api import Reason
+from grpcbalance.assess import remembered
+from grpcbalance.conditions import observed
+from grpcbalance.desired import resolve
+from grpcbalance.events import condition_notes, regarding_balanced
+from grpcbalance.kube import Conflict, Gone, Invalid
+from grpcbalance.model import Balanced, Ref, ServiceSnapshot, Workload
+from grpcbalance.names import PLURAL
+from grpcbalance.plan import Finding
+from grpcbalance.status import make_status
+
+from .context import REFUSED_AGAIN, Context
+from .workloads import Workloads
+
+# Of these something follows within moments.
+_MOVING: Final = frozenset({Reason.PENDING, Reason.ROLLING_OUT, Reason.WAITING_FOR_SERVERS})
+_MOVEMENT: Final = 3.0
+# Workloads are looked at in turn, which takes a while when the operator starts among thousands of new ones.
+_UNSEEN: Final = 60.0
+
+
+class Statuses:
+    """Writes status when it differs from what is stored, at most once in `status_interval` per object."""
+
+    def __init__(self, context: Context, workloads: Workloads) -> None:
+        self._c, self._workloads = context, workloads
+        self._written: dict[Ref, float] = {}
+        self._postponed: dict[Ref, float] = {}
+
+    async def __call__(self, ref: Ref) -> float | None:
+        """Bring the status of one GrpcBalancedService up to date."""
+        balanced = self._c.view.balanced.get(ref)
+        if balanced is None:
+            self._written.pop(ref, None)
+            self._postponed.pop(ref, None)
+            self._c.service_refusals.pop(ref, None)
+            self._c.metrics.service(ref, None)
+            return None
+        wait = self._written.get(ref, float("-inf")) + self._c.settings.status_interval - self._c.clock.monotonic()
+        if wait > 0:
+            return wait
+        previous = json.loads(balanced.status)
+        snapshot = self._c.view.snapshot(ref, self._c.service_refusals.get(ref))
+        findings = list(self._findings(snapshot, previous))
+        status = self._make(balanced, snapshot, findings, previous)
+        self._c.metrics.service(ref, status["conditions"][0]["status"] == "True")
+        if status == previous:
+            self._postponed.pop(ref, None)
+            return None
+        wait = self._patience(balanced, previous, findings)
+        return wait if wait > 0 else await self._write(balanced, previous, status)
+
+    def _patience(
+        self, balanced: Balanced, previous: dict[str, Any], findings: list[tuple[Workload, Finding]]
+    ) -> float:
+        """Seconds to hold a status back that is about to be overtaken by what it tells of.
+
+        A new generation is told of at once, but not before its workloads were looked at for the first time.
+        """
+        unseen = any(workload.ref not in self._workloads.seen for workload, _ in findings)
+        moving = any(finding.reason in _MOVING for _, finding in findings)
+        news = previous.get("observedGeneration") != balanced.generation
+        most = _UNSEEN if unseen else _MOVEMENT if moving and not news else 0.0
+        now = self._c.clock.monotonic()
+        return self._postponed.setdefault(balanced.ref, now) + most - now
+
+    def _make(
+        self,
+        balanced: Balanced,
+        snapshot: ServiceSnapshot,
+        findings: list[tuple[Workload, Finding]],
+        previous: dict[str, Any],
+    ) -> dict[str, Any]:
+        resolution = resolve(snapshot, balanced, self._c.settings.cluster_domain)
+        now = self._c.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        return make_status(observed(snapshot, resolution, findings), previous, balanced.generation, now)
+
+    def _findings(self, snapshot: ServiceSnapshot, previous: dict[str, Any]) -> Iterator[tuple[Workload, Finding]]:
+        assessor = self._c.assessor()
+        for workload in dict.fromkeys((*snapshot.servers, *snapshot.clients)):
+            for finding in assessor.decide(workload, self._workloads.standing(workload.ref)).findings:
+                if finding.service == snapshot.ref:
+                    yield workload, remembered(workload, finding, previous)
+
+    async def _write(self, balanced: Balanced, previous: dict[str, Any], status: dict[str, Any]) -> float | None:
+        self._written[balanced.ref] = self._c.clock.monotonic()
+        self._postponed.pop(balanced.ref, None)
+        try:
+            raw = await self._c.api.apply_status(balanced.ref, balanced.uid, status)
+        except (Conflict, Gone):
+            # Deleted, or deleted and made anew: the watch will tell.
+            return None
+        except Invalid:
+            return REFUSED_AGAIN
+        # Not enqueued: what this write changes is what was just computed.
+        self._c.view.apply(PLURAL, None, raw)
+        for note in condition_notes(previous, status):
+            await self._c.recorder.say(regarding_balanced(balanced), note.message.partition(":")[0], note)
+        return None

@@ -1,0 +1,129 @@
+"""Doing: the variables of one workload."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from grpcbalance.api import Reason
+from grpcbalance.events import Note, finding_note, regarding_workload
+from grpcbalance.kube import Conflict, Gone, Invalid
+from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
+from grpcbalance.plan import Decision
+from grpcbalance.roles import Situation
+from grpcbalance.view import WORKLOAD_KINDS
+
+from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
+
+_PLURAL_OF: Final = {kind: plural for plural, kind in WORKLOAD_KINDS.items()}
+# A workload that waits for a rollout slot is woken when one is free; this only heals a lost wake-up.
+_LIMITED_AGAIN: Final = 300.0
+
+
+class Workloads:
+    """Patches workloads as `plan.decide` says, and keeps count of who waits for what."""
+
+    def __init__(self, context: Context) -> None:
+        self._c = context
+        self._waiting_since: dict[WorkloadRef, float] = {}
+        # Decided about at least once; until then status has nothing lasting to tell of them.
+        self.seen: set[WorkloadRef] = set()
+
+    async def __call__(self, ref: WorkloadRef) -> float | None:
+        """Bring the variables of one workload to what they should be."""
+        workload = self._c.view.workloads.get(ref)
+        if workload is None:
+            self._forget(ref)
+            return None
+        decision = self._c.assessor().decide(workload, self.situation(ref))
+        again = self._note_waits(ref, decision)
+        if decision.patch is not None:
+            again = await self._patch(workload, decision)
+        self._c.metrics.workload(ref, [(str(f.role), f.state, str(f.reason)) for f in decision.findings])
+        await self._tell(workload, decision)
+        if ref not in self.seen:
+            self.seen.add(ref)
+            self._c.enqueue(_status_keys(decision))
+        free = self._c.settings.max_concurrent_rollouts - len(self._c.view.in_flight)
+        self._c.enqueue([WorkloadKey(*following) for following in self._c.view.pop_waiting(max(0, free))])
+        return again
+
+    def situation(self, ref: WorkloadRef) -> Situation:
+        """What the decision about a workload depends on beside the objects."""
+        now = self._c.clock.monotonic()
+        return Situation(
+            rollouts=len(self._c.view.in_flight) - (ref in self._c.view.in_flight),
+            max_rollouts=self._c.settings.max_concurrent_rollouts,
+            waited=now - self._waiting_since.get(ref, now),
+            server_wait=self._c.settings.server_wait,
+            refusal=self._c.workload_refusals.get(ref),
+        )
+
+    def standing(self, ref: WorkloadRef) -> Situation:
+        """The same for status: who waits in line is limited, though a slot may be free at this very moment."""
+        situation = self.situation(ref)
+        limited = ref in self._c.view.waiting
+        return replace(situation, rollouts=situation.max_rollouts) if limited else situation
+
+    def _forget(self, ref: WorkloadRef) -> None:
+        self.seen.discard(ref)
+        self._waiting_since.pop(ref, None)
+        self._c.workload_refusals.pop(ref, None)
+        self._c.view.waiting.pop(ref, None)
+        self._c.metrics.workload(ref, [])
+
+    def _note_waits(self, ref: WorkloadRef, decision: Decision) -> float | None:
+        """Remember who waits for what; answers when to look again."""
+        reasons = {finding.reason for finding in decision.findings}
+        if Reason.ROLLOUT_LIMIT in reasons:
+            self._c.view.wait_for_slot(ref)
+            return _LIMITED_AGAIN
+        self._c.view.waiting.pop(ref, None)
+        if Reason.WAITING_FOR_SERVERS not in reasons:
+            self._waiting_since.pop(ref, None)
+            return None
+        now = self._c.clock.monotonic()
+        since = self._waiting_since.setdefault(ref, now)
+        return max(1.0, self._c.settings.server_wait - (now - since))
+
+    async def _patch(self, workload: Workload, decision: Decision) -> float | None:
+        ref, in_flight = workload.ref, self._c.view.in_flight
+        # Taken before the request, so that two workers cannot both take the last slot.
+        in_flight.add(ref)
+        try:
+            raw = await self._c.api.patch_workload(ref, decision.patch or {})
+        except BaseException as error:
+            if workload.rollout is not Rollout.PROGRESSING:
+                in_flight.discard(ref)
+            if isinstance(error, Invalid):
+                self._c.workload_refusals[ref] = str(error)
+                self._c.enqueue(_status_keys(decision))
+                return REFUSED_AGAIN
+            if isinstance(error, (Conflict, Gone)):
+                # It changed, or went, under us; the watch is about to tell, then it is decided anew.
+                return CONFLICT_AGAIN
+            raise
+        self._c.workload_refusals.pop(ref, None)
+        self._c.take(_PLURAL_OF[ref.kind], raw)
+        await self._c.recorder.say(regarding_workload(workload), "write", _written(self._c.view.workloads.get(ref)))
+        return None
+
+    async def _tell(self, workload: Workload, decision: Decision) -> None:
+        about = regarding_workload(workload)
+        for finding in decision.findings:
+            subject = f"{finding.role} {finding.service}"
+            note = finding_note(finding)
+            if note is None:
+                self._c.recorder.quiet(about, subject)
+            elif await self._c.recorder.say(about, subject, note):
+                self._c.metrics.refused(str(note.reason))
+
+
+def _status_keys(decision: Decision) -> list[StatusKey]:
+    return [StatusKey(*finding.service) for finding in decision.findings if finding.service is not None]
+
+
+def _written(workload: Workload | None) -> Note:
+    if workload is None or not workload.record:
+        return Note(Reason.REMOVED, "our variables were removed, which rolls the pods", warning=False)
+    return Note(Reason.INJECTED, "our variables were written, which rolls the pods", warning=False)

@@ -1,0 +1,205 @@
+"""The roles of one workload: which containers get which values of which service, or what stands in the way.
+
+Pure. `read_roles` looks at one role after the other; `plan` merges them into one change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from . import inject
+from .api import Reason
+from .desired import Resolution, resolve, serving
+from .inject import Entry, choose_containers
+from .model import Ref, Role, Rollout, ServiceSnapshot, Workload
+from .names import value_hash
+from .optin import OptIn, Problem, read_opt_in
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What a workload must know of a service it names."""
+
+    ref: Ref
+    resolution: Resolution | Problem
+    serving: bool
+    has_clients: bool
+    servers_settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a decision depends on beside the objects: rollouts in flight, and how long this workload waited.
+
+    `refusal` is what the API server answered to the last write to this workload, if it refused.
+    """
+
+    rollouts: int = 0
+    max_rollouts: int = 10
+    waited: float = 0.0
+    server_wait: float = 300.0
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleState:
+    """One role towards one service: its containers and values, or the problem that blocks it."""
+
+    ref: Ref
+    role: Role
+    containers: tuple[str, ...] = ()
+    variables: Mapping[str, str] | None = None
+    problem: Problem | None = None
+
+    @property
+    def wanted(self) -> inject.Wanted:
+        """Container -> variable -> value."""
+        return {container: self.variables or {} for container in self.containers}
+
+
+def service_state(snapshot: ServiceSnapshot, cluster_domain: str) -> ServiceState | None:
+    """What workloads must know of a service; None when it is gone."""
+    if snapshot.balanced is None:
+        return None
+    resolution = resolve(snapshot, snapshot.balanced, cluster_domain)
+    if isinstance(resolution, Problem):
+        return ServiceState(snapshot.ref, resolution, serving=False, has_clients=False, servers_settled=False)
+    return ServiceState(
+        ref=snapshot.ref,
+        resolution=resolution,
+        serving=serving(snapshot, resolution),
+        has_clients=any(resolution.host in client.hosts for client in snapshot.clients),
+        servers_settled=all(_server_settled(server, resolution) for server in snapshot.servers),
+    )
+
+
+def _server_settled(workload: Workload, resolution: Resolution) -> bool:
+    """Nothing more is to be waited for: configured and rolled out, or only a person can help."""
+    opt_in = read_opt_in(workload)
+    part = _server_part(workload, opt_in, resolution, Ref("", ""))
+    if part.problem is not None or opt_in.problems or workload.controller is not None:
+        return True
+    due = any(state in (Entry.ABSENT, Entry.STALE) for state in inject.entries(workload, part.wanted).values())
+    return inject.duplicates(workload, part.wanted) != () or not (due or workload.rollout is Rollout.PROGRESSING)
+
+
+def read_roles(
+    workload: Workload, opt_in: OptIn, states: Mapping[Ref, ServiceState | None], situation: Situation
+) -> list[RoleState]:
+    """Every role that the annotations ask for, server first. A role with a problem is not acted on."""
+    roles = [_checked(role, workload) for role in _roles(workload, opt_in, states, situation)]
+    return _without_clashes(roles)
+
+
+def _roles(
+    workload: Workload, opt_in: OptIn, states: Mapping[Ref, ServiceState | None], situation: Situation
+) -> list[RoleState]:
+    named = [(Role.SERVER, opt_in.server)] if opt_in.server else []
+    roles: list[tuple[Role, Ref]] = [*named, *((Role.CLIENT, ref) for ref in opt_in.clients)]
+    parts: list[RoleState] = []
+    for role, ref in roles:
+        problem = _problem(workload, opt_in, ref, states.get(ref))
+        if problem is not None:
+            parts.append(RoleState(ref, role, problem=problem))
+            continue
+        state = states[ref]
+        if state is None or isinstance(state.resolution, Problem):
+            raise AssertionError("a missing or unresolved service is a problem")
+        if role is Role.SERVER:
+            parts.append(_server_part(workload, opt_in, state.resolution, ref))
+        else:
+            rolls_anyway = any(not inject.carries(workload, p.wanted) for p in parts if p.role is Role.SERVER)
+            waited = situation.server_wait if rolls_anyway else situation.waited
+            parts.append(_client_part(workload, opt_in, state, state.resolution, waited >= situation.server_wait))
+    return parts
+
+
+def _problem(workload: Workload, opt_in: OptIn, ref: Ref, state: ServiceState | None) -> Problem | None:
+    """What blocks a role before its values are looked at."""
+    if opt_in.problems:
+        return opt_in.problems[0]
+    if workload.controller is not None:
+        return Problem(
+            Reason.CONTROLLED,
+            f"it belongs to {workload.controller}, which would undo the change; annotate that",
+        )
+    if ref.namespace != workload.ref.namespace:
+        return Problem(Reason.NAMESPACE_NOT_ALLOWED, f"{ref} is in another namespace, and does not let this one in")
+    if state is None:
+        return Problem(Reason.SERVICE_MISSING, f"there is no GrpcBalancedService {ref.name!r} in this namespace")
+    if isinstance(state.resolution, Problem):
+        return Problem(Reason.NOT_ACCEPTED, f"{ref.name} is not accepted: {state.resolution.message}")
+    return None
+
+
+def _server_part(workload: Workload, opt_in: OptIn, resolution: Resolution, ref: Ref) -> RoleState:
+    if resolution.unmanaged:
+        return RoleState(ref, Role.SERVER, variables={})
+    chosen = choose_containers(workload, opt_in.containers, Role.SERVER, resolution.port)
+    if isinstance(chosen, Problem):
+        return RoleState(ref, Role.SERVER, problem=chosen)
+    return RoleState(ref, Role.SERVER, chosen, resolution.server_variables)
+
+
+def _client_part(
+    workload: Workload, opt_in: OptIn, state: ServiceState, resolution: Resolution, waited_enough: bool
+) -> RoleState:
+    chosen = choose_containers(workload, opt_in.containers, Role.CLIENT, resolution.port)
+    if isinstance(chosen, Problem):
+        return RoleState(state.ref, Role.CLIENT, problem=chosen)
+    part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables)
+    if _points_there(workload, part, resolution):
+        return part
+    if not resolution.port_confirmed:
+        why = f"no annotated server declares port {resolution.port}; annotate the server, or use a serviceRef"
+        return replace(part, problem=Problem(Reason.PORT_NOT_CONFIRMED, why))
+    if not state.serving:
+        why = f"{resolution.target} has no ready endpoint yet"
+        return replace(part, problem=Problem(Reason.TARGET_NOT_SERVING, why))
+    if not state.servers_settled and not waited_enough:
+        why = "servers are configured first, so that new pods will be noticed"
+        return replace(part, problem=Problem(Reason.WAITING_FOR_SERVERS, why))
+    return part
+
+
+def _points_there(workload: Workload, part: RoleState, resolution: Resolution) -> bool:
+    """Whether every container already has the target: then a change of other values needs no waiting."""
+    targets = {name: value for name, value in resolution.client_variables.items() if resolution.host in value}
+    # The authority may contain the host of another Service, never this one, so `targets` is the target alone.
+    digests = {(name, value_hash(value)) for name, value in targets.items()}
+    for name in part.containers:
+        container = workload.container(name)
+        if container is None or not digests <= {(v.name, v.digest or "") for v in container.env}:
+            return False
+    return True
+
+
+def _checked(part: RoleState, workload: Workload) -> RoleState:
+    """Refuse a role whose variables stand twice in a container: a merge could not tell them apart."""
+    if part.problem is not None:
+        return part
+    doubled = inject.duplicates(workload, part.wanted)
+    if not doubled:
+        return part
+    container, variable = doubled[0]
+    why = f"{variable} stands twice in container {container}; remove one of them"
+    return replace(part, problem=Problem(Reason.DUPLICATE_ENV, why))
+
+
+def _without_clashes(parts: list[RoleState]) -> list[RoleState]:
+    """Refuse every role that shares a variable name with another one in the same container."""
+    users: dict[tuple[str, str], list[RoleState]] = {}
+    for part in parts:
+        for container, variables in part.wanted.items():
+            for variable in variables:
+                users.setdefault((container, variable), []).append(part)
+    result = []
+    for part in parts:
+        shared = next((key for key, by in users.items() if part in by and len(by) > 1), None)
+        if shared is not None and part.problem is None:
+            others = ", ".join(str(other.ref.name) for other in users[shared] if other is not part)
+            why = f"{shared[1]} would also be set for {others}; rename one of them in the object's env"
+            part = replace(part, problem=Problem(Reason.VARIABLE_CLASH, why))  # noqa: PLW2901  # the list holds what became of it
+        result.append(part)
+    return result

@@ -1,0 +1,38 @@
+"""Whether a rolling update of servers can outrun their clients. Pure.
+
+No gRPC library resolves a name more often than every 30 s unless its program lowers that floor, so a rollout
+that replaces all pods faster can leave a client with addresses of gone pods only (facts measured on
+grpc-go, C-core and grpc-js; the same mechanism as grpc-go#6990 and grpc-java#11351).
+"""
+
+from __future__ import annotations
+
+from .model import Ref, Workload
+from .names import SIDECARS
+
+# 30 s floor of the resolvers plus the 5 s that cluster DNS may answer from its cache.
+SAFE_SECONDS = 35
+
+
+def is_safe(workload: Workload) -> bool:
+    """Whether old pods outlive the resolvers' floor: by minReadySeconds, or each app's preStop."""
+    if workload.recreates:
+        return False
+    if workload.min_ready_seconds >= SAFE_SECONDS:
+        return True
+    apps = [container for container in workload.containers if container.name not in SIDECARS]
+    return bool(apps) and all(container.pre_stop_seconds >= SAFE_SECONDS for container in apps)
+
+
+def unsafe_message(workload: Workload, service: Ref) -> str:
+    """What to change so that a rollout of `workload` is safe for the clients of `service`."""
+    if workload.recreates:
+        return (
+            f"strategy Recreate leaves clients of {service.name} without any server; use RollingUpdate with "
+            f"spec.minReadySeconds: {SAFE_SECONDS}, or set rollout.allowUnsafe on {service.name}"
+        )
+    return (
+        f"a rollout now could leave clients of {service.name} without servers for up to 30s; set "
+        f"spec.minReadySeconds: {SAFE_SECONDS}, or lifecycle.preStop.sleep.seconds: {SAFE_SECONDS} with "
+        f"a longer terminationGracePeriodSeconds, or rollout.allowUnsafe on {service.name}"
+    )

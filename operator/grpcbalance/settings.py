@@ -1,0 +1,104 @@
+"""What a person can set about the operator: one frozen object, made once. Reads no environment, decides nothing.
+
+Each field carries its help and its bounds; `cli.operator` makes a flag and an environment variable of it, and
+docs/reference/settings.md is compared with them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+DEFAULT_DOMAIN: Final = "cluster.local"
+_DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+
+def _setting(default: Any, text: str, **bounds: Any) -> Any:
+    """A field with its help and bounds: `low` and `high`, both allowed themselves, or `choices`."""
+    return field(default=default, metadata={"help": text, **bounds})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. Times are seconds."""
+
+    max_concurrent_rollouts: int = _setting(
+        10,
+        "Rollouts in flight at most, among all annotated workloads. More of them start as others finish.",
+        low=1,
+        high=10_000,
+    )
+    cluster_domain: str = _setting(
+        DEFAULT_DOMAIN,
+        "DNS domain of the cluster, the end of every target. By default taken from the search list of "
+        f"/etc/resolv.conf, else {DEFAULT_DOMAIN}.",
+    )
+    server_wait: float = _setting(
+        300.0,
+        "Seconds that a client waits at most for its servers to be configured first.",
+        low=0.0,
+        high=86_400.0,
+    )
+    workers: int = _setting(16, "Objects worked on at the same time.", low=1, high=256)
+    writes_per_second: float = _setting(
+        100.0, "Writes to the API server per second, in the long run.", low=0.1, high=10_000.0
+    )
+    write_burst: int = _setting(200, "Writes to the API server at once, after a quiet time.", low=1, high=100_000)
+    resync_interval: float = _setting(
+        600.0,
+        "Seconds between two complete listings of each kind, which repair what watches lost. Spread by a fifth.",
+        low=10.0,
+        high=86_400.0,
+    )
+    status_interval: float = _setting(
+        1.0, "Seconds between two status writes of one object, at least.", low=0.0, high=3_600.0
+    )
+    settle: float = _setting(
+        0.1, "Seconds that a change waits for others to come, so that they are handled at once.", low=0.0, high=60.0
+    )
+    retire_after: float = _setting(
+        60.0,
+        "Seconds that a headless Service which nothing uses any more stays before it is deleted.",
+        low=0.0,
+        high=86_400.0,
+    )
+    http_address: str = _setting(
+        ":8080", "Where /livez, /readyz and /metrics are served: HOST:PORT; an empty host is every address."
+    )
+    log_level: str = _setting("info", "Least severity that is logged.", choices=("debug", "info", "warning", "error"))
+    log_format: str = _setting("json", "One JSON object per line, or text for people.", choices=("json", "text"))
+    kubeconfig: str | None = _setting(
+        None, "Kubeconfig file, for running outside of a cluster. By default the pod's service account is used."
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what bounds alone cannot say."""
+        if len(self.cluster_domain) > 200 or not _DOMAIN.fullmatch(self.cluster_domain):
+            raise ValueError(f"cluster domain {self.cluster_domain!r} is not a DNS name without trailing dot")
+        split_address(self.http_address)
+
+
+def split_address(address: str) -> tuple[str | None, int]:
+    """Host (None for every address) and port of `[HOST]:PORT`. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise ValueError(f"HTTP address {address!r} is not HOST:PORT")
+    return host or None, int(port)
+
+
+def cluster_domain(resolv_conf: Path = Path("/etc/resolv.conf")) -> str:
+    """Domain of the cluster that this pod runs in: the kubelet puts `svc.<domain>` into the search list."""
+    try:
+        text = resolv_conf.read_text(errors="replace")
+    except OSError:
+        return DEFAULT_DOMAIN
+    # resolv.conf(5): of several search lines the last one counts.
+    searches = [line.split()[1:] for line in text.splitlines() if line.split()[:1] == ["search"]]
+    for name in searches[-1] if searches else ():
+        label, _, domain = name.lower().rstrip(".").partition(".")
+        if label == "svc" and _DOMAIN.fullmatch(domain):
+            return domain
+    return DEFAULT_DOMAIN

@@ -1,0 +1,293 @@
+"""The operator's memory of the cluster: stores of observed objects, indices, and what a change concerns.
+
+`apply` takes a raw object and answers with the keys to reconcile; snapshots are read from here, never from
+the API. What `versions` calls late is ignored.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from . import observe, observe_workload
+from .index import Index
+from .model import (
+    Balanced,
+    Key,
+    Ref,
+    Role,
+    Rollout,
+    Service,
+    ServiceKey,
+    ServiceSnapshot,
+    Slice,
+    StatusKey,
+    Workload,
+    WorkloadKey,
+    WorkloadRef,
+)
+from .names import PLURAL
+from .optin import read_opt_in
+from .versions import Versions
+
+# Plural, as watched -> kind of the workload.
+WORKLOAD_KINDS: Final[Mapping[str, str]] = {"deployments": "Deployment"}
+KINDS: Final = (PLURAL, "services", "endpointslices", *WORKLOAD_KINDS)
+
+
+class View:
+    """Stores and indices. Not thread-safe: one event loop owns it, and no method awaits."""
+
+    def __init__(self) -> None:
+        self.balanced: dict[Ref, Balanced] = {}
+        self.services: dict[Ref, Service] = {}
+        self.slices: dict[Ref, Slice] = {}
+        self.workloads: dict[WorkloadRef, Workload] = {}
+        self._versions = {kind: Versions() for kind in KINDS}
+        # (namespace, Service name) -> objects that want it, or take selector and port from it
+        self._wanting: Index[Ref, Ref] = Index()
+        self._referring: Index[Ref, Ref] = Index()
+        # GrpcBalancedService -> its Services, slices, servers, clients
+        self._owned: Index[Ref, Ref] = Index()
+        self._slices: Index[Ref, Ref] = Index()
+        self._servers: Index[Ref, WorkloadRef] = Index()
+        self._clients: Index[Ref, WorkloadRef] = Index()
+        # `<service>.<namespace>.svc` -> workloads whose template names it
+        self._hosts: Index[str, WorkloadRef] = Index()
+        self.in_flight: set[WorkloadRef] = set()
+        # Workloads that wait for a rollout slot, oldest first; True: a client, whose servers are done.
+        self.waiting: dict[WorkloadRef, bool] = {}
+
+    # -- what comes in -----------------------------------------------------------------------------------
+
+    def apply(self, kind: str, event: str | None, raw: Mapping[str, Any]) -> set[Key]:
+        """Take an object of a watch (`event` is its type), a LIST (None) or a write's answer (None)."""
+        ref, versions = observe.ref_of(raw), self._versions[kind]
+        if event == "DELETED":
+            return self._remove(kind, ref) if versions.delete(ref, raw["metadata"]) else set()
+        if not versions.put(ref, raw["metadata"]):
+            return set()
+        if kind == PLURAL:
+            return self._put_balanced(observe.balanced(raw))
+        if kind == "services":
+            return self._put_service(observe.service(raw))
+        if kind == "endpointslices":
+            return self._put_slice(ref, observe.endpoint_slice(raw))
+        return self._put_workload(
+            WorkloadRef(WORKLOAD_KINDS[kind], *ref), observe_workload.workload(WORKLOAD_KINDS[kind], raw)
+        )
+
+    def names(self, kind: str) -> Mapping[tuple[str, str], str]:
+        """Names and uids known of a kind, as a copy: what a resync may prune afterwards."""
+        return self._versions[kind].uids()
+
+    def prune(self, kind: str, dead: Iterable[tuple[str, str]]) -> set[Key]:
+        """Forget objects that a complete LIST no longer has: their DELETED events were lost."""
+        keys: set[Key] = set()
+        for namespace, name in dead:
+            self._versions[kind].forget(Ref(namespace, name))
+            keys |= self._remove(kind, Ref(namespace, name))
+        return keys
+
+    def _remove(self, kind: str, ref: Ref) -> set[Key]:
+        if kind == PLURAL:
+            return self._drop_balanced(ref)
+        if kind == "services":
+            return self._drop_service(ref)
+        if kind == "endpointslices":
+            return self._put_slice(ref, None)
+        return self._put_workload(WorkloadRef(WORKLOAD_KINDS[kind], *ref), None)
+
+    def _put_balanced(self, new: Balanced) -> set[Key]:
+        old = self.balanced.get(new.ref)
+        self.balanced[new.ref] = new
+        if old is not None and (old.uid, old.spec) == (new.uid, new.spec):
+            # Our own status write comes back equal to what was stored when it was made.
+            changed = (old.status, old.generation) != (new.status, new.generation)
+            return {StatusKey(*new.ref)} if changed else set()
+        self._index_balanced(old, new)
+        return self._concerned(new.ref)
+
+    def _drop_balanced(self, ref: Ref) -> set[Key]:
+        old = self.balanced.pop(ref, None)
+        if old is None:
+            return set()
+        self._index_balanced(old, None)
+        return self._concerned(ref)
+
+    def _index_balanced(self, old: Balanced | None, new: Balanced | None) -> None:
+        for index, name in ((self._wanting, "service_name"), (self._referring, "service_ref")):
+            for item, put in ((old, False), (new, True)):
+                target = getattr(item, name) if item else None
+                if item is not None and target is not None:
+                    index.mark(Ref(item.ref.namespace, target), item.ref, put)
+
+    def _put_service(self, new: Service) -> set[Key]:
+        old = self.services.get(new.ref)
+        self.services[new.ref] = new
+        self._owned.move(new.ref, _owner(old), _owner(new))
+        if old is not None and _same(old, new):
+            return set()
+        return self._service_concerned(new.ref, _owner(old) | _owner(new))
+
+    def _drop_service(self, ref: Ref) -> set[Key]:
+        old = self.services.pop(ref, None)
+        self._owned.move(ref, _owner(old), set())
+        return self._service_concerned(ref, _owner(old)) if old else set()
+
+    def _put_slice(self, ref: Ref, new: Slice | None) -> set[Key]:
+        old = self.slices.pop(ref, None)
+        if new is not None:
+            self.slices[ref] = new
+        before, after = _owner(old), _owner(new)
+        self._slices.move(ref, before, after)
+        if old == new:
+            return set()
+        owners = before | after
+        keys: set[Key] = {StatusKey(*owner) for owner in owners}
+        if _serves(old) != _serves(new):
+            # Clients may have been waiting for the first ready endpoint, or for the port.
+            keys |= {WorkloadKey(*client) for owner in owners for client in self._clients[owner]}
+        return keys
+
+    def _put_workload(self, ref: WorkloadRef, new: Workload | None) -> set[Key]:
+        old = self.workloads.get(ref)
+        if new is not None and old is not None and new.settled is None and new.uid == old.uid:
+            new = observe_workload.with_settled(new, old.settled)
+        if new is None:
+            self.workloads.pop(ref, None)
+        else:
+            self.workloads[ref] = new
+        if old is not None and new is not None and _same(old, new):
+            return set()
+        return self._workload_changed(ref, old, new)
+
+    def _workload_changed(self, ref: WorkloadRef, old: Workload | None, new: Workload | None) -> set[Key]:
+        before, after = _roles(old), _roles(new)
+        for role, index in ((Role.SERVER, self._servers), (Role.CLIENT, self._clients)):
+            index.move(ref, before[role], after[role])
+        hosts = (old.hosts if old else frozenset(), new.hosts if new else frozenset())
+        self._hosts.move(ref, set(hosts[0]), set(hosts[1]))
+        if new is None:
+            self.waiting.pop(ref, None)
+        # One that is gone is looked at too, to be forgotten.
+        keys: set[Key] = {WorkloadKey(*ref)} if old or new else set()
+        refs = {r for roles in (before, after) for named in roles.values() for r in named}
+        keys |= {StatusKey(*r) for r in refs}
+        # Clients wait for servers, servers are held for clients, and any server may be the one that tells the port.
+        for served in before[Role.SERVER] | after[Role.SERVER]:
+            keys |= {ServiceKey(*served)}
+            keys |= {WorkloadKey(*user) for user in self._clients[served] | self._servers[served]}
+        if hosts[0] != hosts[1] or before[Role.CLIENT] != after[Role.CLIENT]:
+            for called in before[Role.CLIENT] | after[Role.CLIENT]:
+                keys |= {WorkloadKey(*server) for server in self._servers[called]}
+            keys |= {ServiceKey(*owner) for host in hosts[0] ^ hosts[1] for owner in self._owners_of(host)}
+        return keys | self._slots(ref, old, new)
+
+    def _slots(self, ref: WorkloadRef, old: Workload | None, new: Workload | None) -> set[Key]:
+        """Keep count of rollouts in flight; a freed slot wakes the next one that waits."""
+        # One that we just un-injected has no annotation left, but its rollout was ours too.
+        concerns_us = ref in self.in_flight or any(w and w.annotations for w in (old, new))
+        if concerns_us and new is not None and new.rollout is Rollout.PROGRESSING and not new.paused:
+            self.in_flight.add(ref)
+            return set()
+        if ref not in self.in_flight:
+            return set()
+        self.in_flight.discard(ref)
+        return {WorkloadKey(*following) for following in self.pop_waiting(1)}
+
+    def wait_for_slot(self, ref: WorkloadRef) -> None:
+        """Put a workload in the line for a rollout slot, if it is not in it."""
+        workload = self.workloads.get(ref)
+        self.waiting.setdefault(ref, workload is not None and not _roles(workload)[Role.SERVER])
+
+    def pop_waiting(self, count: int) -> list[WorkloadRef]:
+        """Take the next of the workloads that wait for a rollout slot.
+
+        Clients go first: services that were begun are finished before others are begun.
+        """
+        following = [*itertools.islice((ref for ref, client in self.waiting.items() if client), count)]
+        following += itertools.islice((ref for ref in self.waiting if ref not in following), count - len(following))
+        for ref in following:
+            del self.waiting[ref]
+        return following
+
+    # -- what a change concerns --------------------------------------------------------------------------
+
+    def _concerned(self, ref: Ref) -> set[Key]:
+        users = self._servers[ref] | self._clients[ref]
+        return {ServiceKey(*ref), StatusKey(*ref), *(WorkloadKey(*user) for user in users)}
+
+    def _service_concerned(self, ref: Ref, owners: set[Ref]) -> set[Key]:
+        keys: set[Key] = set()
+        for owner in owners | self._wanting[ref]:
+            keys |= {ServiceKey(*owner), StatusKey(*owner)}
+        for referring in self._referring[ref]:
+            keys |= self._concerned(referring)
+        return keys
+
+    def _owners_of(self, host: str) -> set[Ref]:
+        name, namespace = host.split(".")[:2]
+        return _owner(self.services.get(Ref(namespace, name)))
+
+    def all_keys(self) -> Iterator[Key]:
+        """Every key, in the order that settles soonest: Services, servers, clients, then status."""
+        refs = dict.fromkeys([*self.balanced, *self._owned])
+        yield from (ServiceKey(*ref) for ref in refs)
+        servers = [ref for ref, w in self.workloads.items() if _roles(w)[Role.SERVER]]
+        yield from (WorkloadKey(*ref) for ref in dict.fromkeys([*servers, *self.workloads]))
+        yield from (StatusKey(*ref) for ref in self.balanced)
+
+    # -- what is read ------------------------------------------------------------------------------------
+
+    def snapshot(self, ref: Ref, refusal: str | None = None) -> ServiceSnapshot:
+        """All that decides about one GrpcBalancedService, present or gone."""
+        balanced = self.balanced.get(ref)
+        owned = tuple(self.services[name] for name in sorted(self._owned[ref]))
+        return ServiceSnapshot(
+            ref=ref,
+            balanced=balanced,
+            wanted=self.services.get(Ref(ref.namespace, balanced.service_name)) if balanced else None,
+            owned=owned,
+            referenced=self._referenced(balanced),
+            slices=tuple(self.slices[name] for name in sorted(self._slices[ref])),
+            servers=tuple(self.workloads[name] for name in sorted(self._servers[ref])),
+            clients=tuple(self.workloads[name] for name in sorted(self._clients[ref])),
+            referrers=tuple((s.ref.name, tuple(sorted(self._hosts[observe.host_of(s)]))) for s in owned),
+            refusal=refusal,
+        )
+
+    def _referenced(self, balanced: Balanced | None) -> Service | None:
+        if balanced is None or balanced.service_ref is None:
+            return None
+        return self.services.get(Ref(balanced.ref.namespace, balanced.service_ref))
+
+    def in_namespace(self, namespace: str) -> list[Ref]:
+        """GrpcBalancedServices of a namespace."""
+        return [ref for ref in self.balanced if ref.namespace == namespace]
+
+
+def _same(old: Service | Workload, new: Service | Workload) -> bool:
+    return observe.without_version(old) == observe.without_version(new)
+
+
+def _owner(item: Service | Slice | None) -> set[Ref]:
+    # Our label alone may have been copied; a Service that we do not manage must never be marked or deleted.
+    foreign = isinstance(item, Service) and not item.managed
+    return {Ref(item.ref.namespace, item.balanced)} if item and item.balanced and not foreign else set()
+
+
+def _serves(piece: Slice | None) -> tuple[str, tuple[int, ...]] | None:
+    """What a slice says of its Service to clients: its name and ports while an endpoint is ready."""
+    ready = piece is not None and any(endpoint.ready for endpoint in piece.endpoints)
+    return (piece.service_name, piece.ports) if piece is not None and ready else None
+
+
+def _roles(workload: Workload | None) -> dict[Role, set[Ref]]:
+    """Services that a workload names, by role. Only those of its namespace: nobody else may be part of their state."""
+    if workload is None:
+        return {Role.SERVER: set(), Role.CLIENT: set()}
+    opt_in, namespace = read_opt_in(workload), workload.ref.namespace
+    servers = {opt_in.server} if opt_in.server and opt_in.server.namespace == namespace else set()
+    return {Role.SERVER: servers, Role.CLIENT: {ref for ref in opt_in.clients if ref.namespace == namespace}}

@@ -1,0 +1,1 @@
+"""Benchmarks: counts are gates, times are trends."""

@@ -1,0 +1,96 @@
+"""Fixtures of the cluster tests: one cluster for the session, a namespace for each test, dumps of what failed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Cluster, Lab, open_cluster
+from lab.install import install_operator, provide_images
+from lab.rest import Rest, path
+from tests.kit.shop import Shop
+
+FAILURES = Path(__file__).parents[2] / "build" / "failures"
+# Short, so that tests need not wait a minute for a Service that nobody uses any more.
+FLAGS = ("--retire-after=3",)
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What judges the whole run (permissions) comes last; what breaks clusters comes just before it."""
+    order = {"test_faults": 1, "test_crd_removal": 1, "test_permissions": 2}
+    items.sort(key=lambda item: order.get(item.path.stem, 0))
+
+
+@pytest.fixture(scope="session")
+def bare_cluster() -> Iterator[Cluster]:
+    """A cluster with the images in it, but nothing installed."""
+    with open_cluster() as cluster:
+        provide_images(cluster)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(bare_cluster: Cluster) -> Cluster:
+    """The session's cluster with the operator installed as a user would."""
+    install_operator(bare_cluster, FLAGS)
+    return bare_cluster
+
+
+@pytest.fixture
+def own_lab() -> Iterator[Lab]:
+    """A lab of the test's own, to break; the operator is installed in it."""
+    with Lab() as lab:
+        provide_images(lab)
+        install_operator(lab, FLAGS)
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Cluster) -> Iterator[Rest]:
+    """A client of the session's cluster, as its administrator."""
+    with Rest(cluster.kubeconfig) as rest:
+        yield rest
+
+
+@pytest.fixture
+def namespace(api: Rest, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace, deleted afterwards."""
+    name = new_namespace(api, request.node.name)
+    yield name
+    api.delete(path("v1", "namespaces", "", name))
+
+
+@pytest.fixture
+def shop(cluster: Cluster, api: Rest, namespace: str) -> Shop:
+    """The test's namespace with what can be done in it."""
+    return Shop(cluster, api, namespace)
+
+
+def new_namespace(api: Rest, test: str) -> str:
+    """Create a namespace whose name tells of the test."""
+    stem = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())[:40].strip("-")
+    name = f"t{next(_numbers):03d}-{stem}"
+    api.create(path("v1", "namespaces"), {"metadata": {"name": name}})
+    return name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep logs, audit log and objects of the cluster when a test fails, and say where."""
+    report = yield
+    if report.failed:
+        fixtures = getattr(item, "funcargs", {})
+        for name in ("own_lab", "bare_cluster", "cluster"):
+            found = fixtures.get(name)
+            if found is not None:
+                folder = FAILURES / re.sub(r"[^A-Za-z0-9_.-]+", "_", item.nodeid)
+                found.dump(folder)
+                report.sections.append(("cluster", f"logs, audit log and objects are in {folder}"))
+                break
+    return report

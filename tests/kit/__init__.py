@@ -1,0 +1,1 @@
+"""What the cluster tests and benchmarks share: objects to create, the installed operator, RPC records."""

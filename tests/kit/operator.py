@@ -1,0 +1,60 @@
+"""The installed operator as a process: find it, kill it, start it anew, and read what it wrote."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from lab import Lab
+from lab.audit import AuditRecord
+from lab.install import NAMESPACE, wait_operator
+from lab.rest import Object, Rest, path
+
+ACCOUNT: Final = f"system:serviceaccount:{NAMESPACE}:grpcbalance-operator"
+
+
+def writes(lab: Lab, since: datetime) -> list[AuditRecord]:
+    """The operator's accepted writes since a moment, but for Events."""
+    return [record for record in lab.writes(ACCOUNT, since=since) if record.resource != "events"]
+
+
+def pod(api: Rest) -> Object:
+    """The operator's running pod."""
+    pods = api.items(path("v1", "pods", NAMESPACE))
+    return next(p for p in pods if "deletionTimestamp" not in p["metadata"])
+
+
+def kill(lab: Lab, api: Rest) -> None:
+    """SIGKILL the operator, and let a new pod start at once instead of after the kubelet's back-off."""
+    name = pod(api)["metadata"]["name"]
+    for process in lab.pod_pids(NAMESPACE, name):
+        os.kill(process, signal.SIGKILL)
+    options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+    api.request("DELETE", path("v1", "pods", NAMESPACE, name), options)
+
+
+def restart(lab: Lab, api: Rest) -> None:
+    """Replace the operator's pod in an orderly way, and wait until the new one is ready."""
+    old = pod(api)["metadata"]["name"]
+    api.delete(path("v1", "pods", NAMESPACE, old))
+    api.wait(path("v1", "pods", NAMESPACE, old), lambda _: False, within=30, what="old operator gone", missing=True)
+    wait_operator(lab)
+
+
+def wait_quiet(lab: Lab, api: Rest, settled: Callable[[], bool], seconds: float, within: float) -> None:
+    """Wait until `settled` holds and the operator has written nothing for some seconds."""
+    deadline, quiet_since, count = time.monotonic() + within, time.monotonic(), -1
+    while time.monotonic() < deadline:
+        now = sum(1 for _ in lab.writes(ACCOUNT))
+        if now != count or not settled():
+            count, quiet_since = now, time.monotonic()
+        if time.monotonic() - quiet_since >= seconds:
+            return
+        time.sleep(0.25)
+    raise AssertionError(
+        f"the operator did not become quiet for {seconds:g} s within {within:g} s; pod {pod(api)['status']}"
+    )

@@ -1,0 +1,3 @@
+module grpcbalance.dev/tests/lab/probe
+
+go 1.26.0

@@ -1,0 +1,61 @@
+"""Snapshots and decisions made from raw objects through a View, as in the operator; shared by the tests of this folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpcbalance.assess import Assessor
+from grpcbalance.desired import Resolution, resolve
+from grpcbalance.model import Ref, ServiceSnapshot, WorkloadRef
+from grpcbalance.names import PLURAL
+from grpcbalance.optin import Problem
+from grpcbalance.plan import Decision
+from grpcbalance.roles import Situation
+from grpcbalance.view import View
+from tests.unit.factories import DOMAIN, NAMESPACE
+
+PLURALS = {
+    "GrpcBalancedService": PLURAL,
+    "Service": "services",
+    "EndpointSlice": "endpointslices",
+    "Deployment": "deployments",
+}
+
+
+def view_of(*raws: dict[str, Any]) -> View:
+    """A View that has seen these objects."""
+    view = View()
+    for raw in raws:
+        view.apply(PLURALS[raw["kind"]], None, raw)
+    return view
+
+
+def snapshot_of(*raws: dict[str, Any], name: str = "orders", refusal: str | None = None) -> ServiceSnapshot:
+    """The snapshot of one GrpcBalancedService among these objects."""
+    return view_of(*raws).snapshot(Ref(NAMESPACE, name), refusal)
+
+
+def resolve_in(*raws: dict[str, Any], name: str = "orders") -> Resolution | Problem:
+    """What the named GrpcBalancedService means among these objects."""
+    snapshot = snapshot_of(*raws, name=name)
+    assert snapshot.balanced is not None
+    return resolve(snapshot, snapshot.balanced, DOMAIN)
+
+
+def resolved_in(*raws: dict[str, Any], name: str = "orders") -> Resolution:
+    """The same, where it must resolve."""
+    resolution = resolve_in(*raws, name=name)
+    assert isinstance(resolution, Resolution), resolution
+    return resolution
+
+
+def decide_in(name: str, *raws: dict[str, Any], **situation: Any) -> Decision:
+    """The decision about the Deployment `name` among these objects."""
+    view = view_of(*raws)
+    workload = view.workloads[WorkloadRef("Deployment", NAMESPACE, name)]
+    return Assessor(view, DOMAIN).decide(workload, Situation(**situation))
+
+
+def reasons(decision: Decision) -> list[str]:
+    """The reasons of its findings, in order."""
+    return [str(finding.reason) for finding in decision.findings]

@@ -1,0 +1,340 @@
+"""The view: whatever the order of events, it holds what a fresh one fed with the final objects would hold."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpcbalance.model import Ref, ServiceKey, StatusKey, WorkloadKey, WorkloadRef
+from grpcbalance.names import PLURAL
+from grpcbalance.observe_workload import with_settled
+from grpcbalance.view import KINDS, View
+from tests.unit import factories as make
+from tests.unit.core.snapshots import PLURALS, view_of
+from tests.unit.core.test_plan import CONFIGURED_CLIENT, SERVER
+
+Raw = dict[str, Any]
+STATUS, SERVICE = StatusKey("shop", "orders"), ServiceKey("shop", "orders")
+CLIENT = make.deployment(client="orders")
+CLIENT_KEY, SERVER_KEY = WorkloadKey("Deployment", "shop", "checkout"), WorkloadKey("Deployment", "shop", "orders")
+
+
+def newer(raw: Raw, rv: int = 2, **changes: Any) -> Raw:
+    result = copy.deepcopy(raw) | copy.deepcopy(changes)
+    result["metadata"]["resourceVersion"] = str(rv)
+    return result
+
+
+def contents(view: View) -> Any:
+    """Everything that snapshots can show, and the indices behind it."""
+    settled_apart = {ref: with_settled(w, None) for ref, w in view.workloads.items()}
+    indices = {
+        name: {key: index[key] for key in index}
+        for name, index in vars(view).items()
+        if name in ("_wanting", "_referring", "_owned", "_slices", "_servers", "_clients", "_hosts")
+    }
+    names = {kind: view.names(kind) for kind in KINDS}
+    return view.balanced, view.services, view.slices, settled_apart, indices, names, view.in_flight
+
+
+# -- random histories ------------------------------------------------------------------------------------
+
+SERVICES = st.sampled_from(["orders", "payments"])
+
+
+def _gbs(name: str, service_name: str | None, ref: str | None, serial: int) -> Raw:
+    more: dict[str, Any] = {"serviceRef": {"name": ref}, "selector": None} if ref else {}
+    return make.gbs(name, serviceName=service_name, uid=f"{name}-{serial}", **more)
+
+
+def _workload(name: str, server: str | None, client: str | None, host: bool, rolled: bool) -> Raw:
+    entries = make.env(T="dns:///orders-headless.shop.svc") if host else []
+    return make.deployment(name, server=server, client=client, rolled=rolled, containers=[make.container(env=entries)])
+
+
+OBJECTS = st.one_of(
+    st.builds(_gbs, SERVICES, st.sampled_from([None, "other"]), st.sampled_from([None, "web"]), st.integers(0, 1)),
+    st.builds(
+        _workload,
+        st.sampled_from(["a", "b"]),
+        SERVICES | st.none(),
+        st.sampled_from([None, "orders", "orders,payments", "bank/orders", "bad!"]),
+        st.booleans(),
+        st.booleans(),
+    ),
+    st.builds(lambda name: make.headless(name, service_name="orders-headless"), SERVICES),
+    st.builds(lambda: make.service("orders-headless")),
+    st.builds(lambda name, ports: make.serving(name, ports=ports), SERVICES, st.sampled_from([(5000,), (6000,)])),
+)
+
+
+@dataclass
+class Server:
+    """What the API server holds, and every event of its history."""
+
+    objects: dict[tuple[str, Ref], Raw] = field(default_factory=dict)
+    history: list[tuple[str, str, Raw]] = field(default_factory=list)
+    version: int = 0
+
+    def write(self, raw: Raw) -> tuple[str, str, Raw]:
+        self.version += 1
+        raw = newer(raw, self.version)
+        kind, ref = PLURALS[raw["kind"]], Ref(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        old = self.objects.get((kind, ref))
+        if old is not None:
+            raw["metadata"]["uid"] = old["metadata"]["uid"]
+        else:
+            raw["metadata"]["uid"] = f"uid-{self.version}"
+        self.objects[kind, ref] = raw
+        self.history.append((kind, "MODIFIED" if old else "ADDED", raw))
+        return self.history[-1]
+
+    def delete(self, at: int) -> tuple[str, str, Raw] | None:
+        if not self.objects:
+            return None
+        self.version += 1
+        kind, ref = sorted(self.objects)[at % len(self.objects)]
+        self.history.append((kind, "DELETED", newer(self.objects.pop((kind, ref)), self.version)))
+        return self.history[-1]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), OBJECTS),
+        st.tuples(st.just("delete"), st.integers(0, 9)),
+        # An event that was seen before, or the answer of a write that a watch overtook, arrives (again).
+        st.tuples(st.just("late"), st.integers(0, 99)),
+        # The watch loses an event; the next resync has to find out.
+        st.tuples(st.just("lost"), st.integers(0, 9)),
+        st.tuples(st.just("resync"), st.none()),
+    ),
+    max_size=14,
+)
+
+
+def resync(view: View, server: Server) -> None:
+    for kind in KINDS:
+        known = view.names(kind)
+        listed = {ref: raw for (k, ref), raw in server.objects.items() if k == kind}
+        for raw in listed.values():
+            view.apply(kind, None, raw)
+        view.prune(kind, [ref for ref in known if ref not in listed])
+
+
+def play(view: View, server: Server, steps: list[tuple[str, Any]]) -> None:
+    for step, argument in steps:
+        event = None
+        if step == "write":
+            event = server.write(argument)
+        elif step == "delete":
+            event = server.delete(argument)
+        elif step == "late" and server.history:
+            event = server.history[argument % len(server.history)]
+        elif step == "lost":
+            server.delete(argument)
+        elif step == "resync":
+            resync(view, server)
+        if event is not None:
+            view.apply(*event)
+
+
+@given(STEPS)
+def test_any_history_ends_as_a_fresh_view_of_the_final_objects(steps: list[tuple[str, Any]]) -> None:
+    view, server = View(), Server()
+    play(view, server, [step for step in steps if step[0] != "lost"])
+    assert contents(view) == contents(view_of(*server.objects.values()))
+
+
+@given(STEPS, STEPS)
+def test_lost_deletions_are_healed_by_the_next_resync(
+    before: list[tuple[str, Any]], after: list[tuple[str, Any]]
+) -> None:
+    view, server = View(), Server()
+    play(view, server, before)
+    # Late events of objects whose deletion was lost do come back; a resync right after sees to them.
+    play(view, server, [step for step in after if step[0] != "late"])
+    resync(view, server)
+    assert contents(view) == contents(view_of(*server.objects.values()))
+
+
+@given(STEPS)
+def test_a_restart_finds_the_same_keys(steps: list[tuple[str, Any]]) -> None:
+    server = Server()
+    play(View(), server, steps)
+    one, other = view_of(*server.objects.values()), view_of(*reversed(server.objects.values()))
+    assert set(one.all_keys()) == set(other.all_keys())
+
+
+# -- late arrivals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (make.gbs(rv=1), make.gbs(rv=2, port=6000)),
+        (make.headless(rv=1), make.headless(rv=2, publishNotReadyAddresses=True)),
+        (make.serving(rv=1), make.serving(rv=2, ports=[6000])),
+        (make.deployment(rv=1), make.deployment(rv=2, client="orders")),
+        (make.deployment(rv=1, client="orders"), make.deployment(rv=2)),
+        (make.deployment(rv=9, client="orders"), make.deployment(rv=10, client="payments")),
+    ],
+    ids=["object", "service", "slice", "annotated since", "un-annotated since", "compared as numbers"],
+)
+def test_older_version_never_wins(old: Raw, new: Raw) -> None:
+    view = view_of(new)
+    before = contents(view)
+    assert view.apply(PLURALS[old["kind"]], "MODIFIED", old) == set()
+    assert contents(view) == before
+
+
+def test_answer_of_a_write_that_arrives_after_the_deletion_brings_nothing_back() -> None:
+    view = view_of(make.gbs(rv=1))
+    view.apply(PLURAL, "DELETED", make.gbs(rv=3))
+    assert view.apply(PLURAL, None, make.gbs(rv=2)) == set()
+    assert view.balanced == {}
+
+
+def test_late_deletion_of_an_earlier_object_leaves_its_successor() -> None:
+    view = view_of(make.gbs(uid="one"), make.gbs(uid="two", rv=3))
+    assert view.apply(PLURAL, "DELETED", make.gbs(uid="one", rv=2)) == set()
+    assert Ref("shop", "orders") in view.balanced
+
+
+def test_a_slice_that_leaves_the_selector_and_comes_back_is_seen() -> None:
+    view = view_of(make.serving(rv=1))
+    view.apply("endpointslices", "DELETED", make.serving(rv=2))
+    view.apply("endpointslices", "ADDED", make.serving(rv=3))
+    assert len(view.slices) == 1
+
+
+def test_a_pruned_object_may_come_back() -> None:
+    view = view_of(make.serving(rv=1))
+    view.prune("endpointslices", [("shop", "orders-headless-abc")])
+    view.apply("endpointslices", "ADDED", make.serving(rv=2))
+    assert len(view.slices) == 1
+
+
+# -- what a change concerns ------------------------------------------------------------------------------
+
+
+def test_same_object_again_concerns_nothing() -> None:
+    objects = (make.gbs(), make.headless(), make.serving(), SERVER, CONFIGURED_CLIENT)
+    view = view_of(*objects)
+    for raw in objects:
+        version = int(raw["metadata"]["resourceVersion"])
+        assert view.apply(PLURALS[raw["kind"]], "MODIFIED", newer(raw, version + 1)) == set()
+
+
+def test_object_concerns_itself_and_its_users() -> None:
+    view = view_of(CLIENT, make.server())
+    assert view.apply(PLURAL, "ADDED", make.gbs()) == {SERVICE, STATUS, CLIENT_KEY, SERVER_KEY}
+    assert view.apply(PLURAL, "DELETED", make.gbs(rv=2)) == {SERVICE, STATUS, CLIENT_KEY, SERVER_KEY}
+
+
+def test_status_alone_concerns_status() -> None:
+    view = view_of(make.gbs(), CLIENT)
+    assert view.apply(PLURAL, "MODIFIED", make.gbs(rv=2, status={"port": 1})) == {STATUS}
+
+
+def test_endpoints_concern_status_and_clients_only_when_the_first_one_is_ready() -> None:
+    view = view_of(make.gbs(), CLIENT)
+    assert view.apply("endpointslices", "ADDED", make.serving()) == {STATUS, CLIENT_KEY}
+    assert view.apply("endpointslices", "MODIFIED", make.serving("orders", "10.1.0.1", "10.1.0.2", rv=2)) == {STATUS}
+
+
+def test_endpoints_on_another_port_concern_clients() -> None:
+    # A client that waits for the new port is woken although readiness itself did not change.
+    view = view_of(make.gbs(), CLIENT, make.serving(rv=1))
+    assert CLIENT_KEY in view.apply("endpointslices", "MODIFIED", make.serving(rv=2, ports=[6000]))
+
+
+def test_a_new_server_concerns_the_other_servers() -> None:
+    # It may be the one that makes the port known.
+    view = view_of(make.gbs(), make.server("one", server="orders", containers=[make.container()]), CLIENT)
+    keys = view.apply("deployments", "ADDED", make.server("two", server="orders"))
+    assert {WorkloadKey("Deployment", "shop", "one"), CLIENT_KEY, SERVICE, STATUS} <= keys
+
+
+def test_servers_are_woken_when_their_last_client_opts_out() -> None:
+    view = view_of(make.gbs(), SERVER, CONFIGURED_CLIENT)
+    out = newer(CONFIGURED_CLIENT, 9)
+    out["metadata"]["annotations"] = {}
+    assert SERVER_KEY in view.apply("deployments", "MODIFIED", out)
+
+
+def test_servers_are_woken_when_their_last_client_is_deleted() -> None:
+    view = view_of(make.gbs(), SERVER, CONFIGURED_CLIENT)
+    assert SERVER_KEY in view.apply("deployments", "DELETED", newer(CONFIGURED_CLIENT, 9))
+
+
+def test_template_that_drops_a_host_concerns_its_service() -> None:
+    view = view_of(make.headless(), CONFIGURED_CLIENT)
+    assert SERVICE in view.apply("deployments", "DELETED", newer(CONFIGURED_CLIENT, 9))
+
+
+def test_service_that_a_reference_names_concerns_all_users() -> None:
+    view = view_of(make.gbs(selector=None, port=None, serviceRef={"name": "web"}), CLIENT)
+    assert view.apply("services", "ADDED", make.service("web")) == {SERVICE, STATUS, CLIENT_KEY}
+
+
+def test_a_deleted_workload_is_looked_at_once_more_to_forget_it() -> None:
+    view = view_of(CLIENT)
+    assert CLIENT_KEY in view.apply("deployments", "DELETED", newer(CLIENT))
+
+
+def test_foreign_names_concern_nobody_else() -> None:
+    foreign = make.deployment("spy", client="shop/orders", namespace="evil")
+    view = view_of(make.gbs())
+    assert view.apply("deployments", "ADDED", foreign) == {WorkloadKey("Deployment", "evil", "spy")}
+
+
+def test_all_keys_come_in_the_order_that_settles_soonest() -> None:
+    keys = list(view_of(CLIENT, make.server(), make.gbs(), make.headless("gone")).all_keys())
+    assert set(keys[:2]) == {SERVICE, ServiceKey("shop", "gone")}
+    assert keys[2:] == [SERVER_KEY, CLIENT_KEY, STATUS]
+
+
+# -- rollouts in flight ----------------------------------------------------------------------------------
+
+REF = WorkloadRef("Deployment", "shop", "checkout")
+
+
+def test_rollouts_in_flight_are_those_of_annotated_workloads() -> None:
+    view = view_of(make.deployment(client="orders", rolled=False), make.deployment("other", rolled=False))
+    assert view.in_flight == {REF}
+
+
+def test_paused_rollouts_do_not_count() -> None:
+    assert view_of(make.deployment(client="orders", rolled=False, paused=True)).in_flight == set()
+
+
+def test_a_finished_rollout_wakes_the_one_that_waited_longest() -> None:
+    view = view_of(make.deployment(client="orders", rolled=False))
+    first, second = WorkloadRef("Deployment", "shop", "one"), WorkloadRef("Deployment", "shop", "two")
+    view.waiting = {first: True, second: True}
+    keys = view.apply("deployments", "MODIFIED", newer(CLIENT, 2))
+    assert WorkloadKey(*first) in keys
+    assert list(view.waiting) == [second]
+    assert view.in_flight == set()
+
+
+def test_deleted_workloads_wait_for_no_slot() -> None:
+    view = view_of(make.deployment(client="orders", rolled=False), make.deployment("one", client="orders"))
+    dead, alive = WorkloadRef("Deployment", "shop", "one"), WorkloadRef("Deployment", "shop", "two")
+    view.waiting = {dead: True, alive: True}
+    view.apply("deployments", "DELETED", make.deployment("one", client="orders", rv=2))
+    assert WorkloadKey(*alive) in view.apply("deployments", "DELETED", newer(CLIENT, 2))
+
+
+def test_settled_record_is_carried_through_a_rollout() -> None:
+    view = view_of(SERVER)
+    ref = WorkloadRef("Deployment", "shop", "orders")
+    settled = view.workloads[ref].settled
+    view.apply("deployments", "MODIFIED", newer(SERVER, 9, status={}))
+    assert settled is not None
+    assert view.workloads[ref].settled == settled

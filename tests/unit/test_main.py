@@ -1,0 +1,134 @@
+"""The parts together, as far as that needs no API server: start, signals, and how a part's end ends all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import kopf
+import pytest
+import yaml
+
+from grpcbalance import main as main_module
+from grpcbalance.main import Operator
+from grpcbalance.reconcile import Reconciler
+from grpcbalance.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """For an API server that is away: nothing listens on port 1."""
+    document = {
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "current-context": "x",
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    return Settings(kubeconfig=str(path), http_address="127.0.0.1:0")
+
+
+def operate(settings: Settings, use: Callable[[Operator], Any]) -> tuple[int, float]:
+    """Run an operator while `use` does something with it; answers with the exit status and how long stopping took."""
+
+    async def main() -> tuple[int, float]:
+        operator = Operator(settings)
+        async with operator.kube, operator.probes:
+            running = asyncio.create_task(operator.run())
+            async with asyncio.timeout(10):
+                await use(operator)
+            began = asyncio.get_running_loop().time()
+            return await running, asyncio.get_running_loop().time() - began
+
+    return asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what tells nobody when it becomes true; `operate` sets the deadline."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def get(operator: Operator, path: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{operator.probes.port}{path}") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_without_an_api_server_it_is_alive_not_ready_and_stops_when_asked(
+    settings: Settings, number: signal.Signals
+) -> None:
+    async def use(operator: Operator) -> None:
+        while "Cannot connect" not in (await get(operator, "/readyz"))[1]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # an HTTP answer is waited for: there is no event
+        assert (await get(operator, "/readyz"))[0] == 503
+        assert await get(operator, "/livez") == (200, "ok\n")
+        os.kill(os.getpid(), number)
+
+    status, seconds = operate(settings, use)
+    assert status == 0
+    assert seconds < 5
+
+
+def test_it_ends_when_a_part_ends(settings: Settings) -> None:
+    async def use(operator: Operator) -> None:
+        await until(lambda: "resync" in operator.health.tasks)
+        operator.health.tasks["resync"].cancel()
+
+    assert operate(settings, use)[0] == 1
+
+
+def test_watching_begins_anew_when_kopf_gives_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = 0
+
+    async def gives_up(*_: object, **__: object) -> None:
+        nonlocal runs
+        runs += 1
+        raise RuntimeError("ran out of credentials")
+
+    monkeypatch.setattr(kopf, "run_tasks", gives_up)
+    monkeypatch.setattr(kopf, "spawn_tasks", nothing)
+    monkeypatch.setattr(main_module, "Backoffs", lambda: [0.01] * 1000)
+
+    async def use(operator: Operator) -> None:
+        await until(lambda: runs >= 3)
+        assert (operator.metrics.registry.get_sample_value("grpcbalance_watch_restarts_total") or 0) >= 2
+        assert operator.health.ailments() == []
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert operate(settings, use)[0] == 0
+
+
+async def nothing(**_: object) -> list[object]:
+    """No tasks."""
+    return []
+
+
+def test_work_in_progress_is_finished(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished: list[object] = []
+
+    async def use(operator: Operator) -> None:
+        began = asyncio.Event()
+
+        async def slow(_: object, key: object) -> None:
+            began.set()
+            await asyncio.sleep(0.5)
+            finished.append(key)
+
+        monkeypatch.setattr(Reconciler, "__call__", slow)
+        operator.queue.add("first", 0)  # type: ignore[arg-type]  # any key does
+        await began.wait()
+        operator.queue.add("second", 10)  # type: ignore[arg-type]  # as above
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert operate(settings, use)[0] == 0
+    assert finished == ["first"]

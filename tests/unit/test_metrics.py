@@ -1,0 +1,131 @@
+"""What is counted, and the page that lists it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from grpcbalance.metrics import CONTROLLERS, Metrics, controller_of
+from grpcbalance.model import Key, Ref, ServiceKey, StatusKey, WorkloadKey, WorkloadRef
+from grpcbalance.queue import LANES
+from grpcbalance.view import KINDS
+
+PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
+# Not about us: how the process and its interpreter do.
+STANDARD = ("process_", "python_")
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry(), clock=lambda: 100.0)
+
+
+def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(metric, labels)
+
+
+def used(metrics: Metrics) -> Metrics:
+    """Every event once, so that every label shows."""
+    metrics.watch_queue(LANES, len, lambda: [1.0, 2.5])
+    metrics.watch_rollouts(lambda: 3)
+    for kind in KINDS:
+        metrics.watch_kind(kind, lambda: 7)
+        metrics.watched(kind, "ADDED")
+        metrics.resynced(kind, 0.2, 1)
+        metrics.resync_failed(kind)
+    for key in (ServiceKey("a", "b"), WorkloadKey("Deployment", "a", "b"), StatusKey("a", "b")):
+        metrics.added("fresh")
+        metrics.started(key, 0.1)
+        metrics.finished(key, 0.2, "error")
+    metrics.requested("GET", 200)
+    metrics.wrote("services", "create")
+    metrics.workload("w", [("Client", "Configured", "Configured")])
+    metrics.service("s", True)
+    metrics.refused("EnvConflict")
+    metrics.event_dropped()
+    metrics.synced()
+    metrics.watch_restarted()
+    metrics.loop_lagged(0.5)
+    return metrics
+
+
+def names_and_labels(metrics: Metrics) -> dict[str, set[str]]:
+    """Metric, as it is queried -> its labels. A histogram counts once, under its own name."""
+    found: dict[str, set[str]] = {}
+    for family in metrics.registry.collect():
+        if not family.name.startswith(STANDARD):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
+    return found
+
+
+def page() -> dict[str, set[str]]:
+    rows = [line.strip("|").split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    return {row[0].strip(" `"): {label.strip(" `") for label in row[1].split(",")} - {"", "none"} for row in rows}
+
+
+def test_the_page_lists_exactly_the_metrics_and_labels(metrics: Metrics) -> None:
+    assert page() == names_and_labels(used(metrics))
+
+
+def test_process_metrics_are_there(metrics: Metrics) -> None:
+    assert value(metrics, "process_resident_memory_bytes")
+    assert value(metrics, "grpcbalance_build_info", version="0.1.0") == 1
+
+
+def test_workloads_are_counted_by_what_is_so_now(metrics: Metrics) -> None:
+    first, second = WorkloadRef("Deployment", "a", "x"), WorkloadRef("Deployment", "a", "y")
+    metrics.workload(first, [("Client", "Pending", "Pending"), ("Client", "Pending", "RolloutLimit")])
+    metrics.workload(second, [("Client", "Pending", "Pending"), ("Server", "Configured", "Configured")])
+    assert value(metrics, "grpcbalance_workloads", role="Client", state="Pending") == 3
+    metrics.workload(first, [("Client", "Configured", "Configured"), ("Client", "Pending", "Pending")])
+    assert value(metrics, "grpcbalance_workloads", role="Client", state="Pending") == 2
+    assert value(metrics, "grpcbalance_workloads", role="Client", state="Configured") == 1
+    metrics.workload(first, [])
+    metrics.workload(first, [])
+    metrics.workload(second, [])
+    assert value(metrics, "grpcbalance_workloads", role="Client", state="Pending") == 0
+    assert value(metrics, "grpcbalance_workloads", role="Server", state="Configured") == 0
+
+
+def test_services_are_counted_by_readiness(metrics: Metrics) -> None:
+    orders, payments = Ref("a", "orders"), Ref("a", "payments")
+    metrics.service(orders, False)
+    metrics.service(payments, True)
+    metrics.service(orders, True)
+    assert value(metrics, "grpcbalance_services", ready="true") == 2
+    assert value(metrics, "grpcbalance_services", ready="false") == 0
+    metrics.service(orders, None)
+    metrics.service(orders, None)
+    assert value(metrics, "grpcbalance_services", ready="true") == 1
+
+
+def test_the_queue_is_read_when_asked(metrics: Metrics) -> None:
+    used(metrics)
+    assert value(metrics, "workqueue_depth", name="grpcbalance", priority="fresh") == 5
+    assert value(metrics, "workqueue_depth", name="grpcbalance", priority="backlog") == 7
+    assert value(metrics, "workqueue_unfinished_work_seconds", name="grpcbalance") == 3.5
+    assert value(metrics, "workqueue_longest_running_processor_seconds", name="grpcbalance") == 2.5
+    assert value(metrics, "controller_runtime_reconcile_total", controller="status", result="error") == 1
+    assert value(metrics, "controller_runtime_reconcile_errors_total", controller="status") == 1
+    assert value(metrics, "workqueue_retries_total", name="grpcbalance", controller="workload") == 1
+
+
+def test_the_age_of_the_last_event() -> None:
+    now = 100.0
+    metrics = Metrics(CollectorRegistry(), clock=lambda: now)
+    metrics.watch_kind("services", lambda: 7)
+    now = 130.0
+    assert value(metrics, "grpcbalance_last_event_age_seconds", kind="services") == 30
+    metrics.watched("services", None)
+    now = 131.0
+    assert value(metrics, "grpcbalance_last_event_age_seconds", kind="services") == 1
+    assert value(metrics, "grpcbalance_watch_events_total", kind="services", type="LISTED") == 1
+    assert value(metrics, "grpcbalance_objects", kind="services") == 7
+
+
+@pytest.mark.parametrize("key", [ServiceKey("a", "b"), WorkloadKey("Deployment", "a", "b"), StatusKey("a", "b")])
+def test_the_controller_label_is_bounded(key: Key) -> None:
+    assert controller_of(key) in CONTROLLERS

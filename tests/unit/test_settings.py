@@ -1,0 +1,167 @@
+"""Settings, their flags and variables, and the page that lists them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from grpcbalance import main as main_module
+from grpcbalance.__main__ import main
+from grpcbalance.cli.operator import flag, operator_command, variable
+from grpcbalance.settings import Settings, cluster_domain, split_address
+
+PAGE = Path(__file__).parents[2] / "docs/reference/settings.md"
+FIELDS = dataclasses.fields(Settings)
+
+
+def settings_of(monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str) -> Settings:
+    """What `grpcbalance operator` would run with."""
+    given: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        given.append(settings)
+        return 0
+
+    monkeypatch.setattr(main_module, "run", run)
+    result = CliRunner(env={"KUBECONFIG": "", **environment}).invoke(main, ["operator", *arguments])
+    assert result.exit_code == 0, result.output
+    return given[0]
+
+
+def test_defaults_are_those_of_the_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_of(monkeypatch, "--cluster-domain", "cluster.local") == Settings()
+
+
+def other(item: dataclasses.Field[Any], folder: Path) -> tuple[str, object]:
+    """A value that is not the default, as text and as it should arrive."""
+    if item.name == "kubeconfig":
+        (folder / "config").touch()
+        return str(folder / "config"), str(folder / "config")
+    if "choices" in item.metadata:
+        value = next(choice for choice in item.metadata["choices"] if choice != item.default)
+        return value, value
+    if isinstance(item.default, str):
+        return {"cluster_domain": ("k8s.example",) * 2, "http_address": ("[::1]:9",) * 2}[item.name]
+    more = type(item.default)(item.default + 1)  # type: ignore[operator,misc]  # only numbers are left
+    return str(more), more
+
+
+@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
+def test_each_is_a_flag_and_a_variable_and_the_flag_wins(
+    item: dataclasses.Field[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text, value = other(item, tmp_path)
+    assert getattr(settings_of(monkeypatch, **{variable(item.name): text}), item.name) == value
+    assert getattr(settings_of(monkeypatch, flag(item.name), text), item.name) == value
+    if item.name not in ("kubeconfig", "cluster_domain"):
+        both = settings_of(monkeypatch, flag(item.name), str(item.default), **{variable(item.name): text})
+        assert getattr(both, item.name) == item.default
+
+
+BOUNDED = [item for item in FIELDS if "low" in item.metadata]
+
+
+@pytest.mark.parametrize("item", BOUNDED, ids=lambda item: item.name)
+@pytest.mark.parametrize("side", [-1, 1])
+def test_bounds_are_kept_with_an_error_that_names_the_flag(item: dataclasses.Field[Any], side: int) -> None:
+    bad = item.metadata["low"] - 0.5 if side < 0 else item.metadata["high"] + 1
+    text = str(int(bad // 1) if isinstance(item.default, int) else bad)
+    result = CliRunner().invoke(main, ["operator", flag(item.name), text])
+    assert result.exit_code == 2
+    assert flag(item.name) in result.output
+    assert "not in the range" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cluster-domain", "Cluster.Local"], "not a DNS name"),
+        (["--cluster-domain", "cluster.local."], "without trailing dot"),
+        (["--cluster-domain", "a" * 201], "not a DNS name"),
+        (["--http-address", "8080"], "not HOST:PORT"),
+        (["--http-address", ":65536"], "not HOST:PORT"),
+        (["--log-format", "xml"], "is not one of 'json', 'text'"),
+        (["--kubeconfig", "/does/not/exist"], "does not exist"),
+        (["--workers", "many"], "not a valid integer"),
+    ],
+)
+def test_nonsense_is_refused_clearly(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["operator", *arguments])
+    assert result.exit_code == 2
+    assert message in re.sub(r"\s+", " ", result.output)
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [(":8080", (None, 8080)), ("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80)), ("h:1", ("h", 1))],
+)
+def test_addresses(address: str, parts: tuple[str | None, int]) -> None:
+    assert split_address(address) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\n", "cluster.local"),
+        ("search a.svc.k8s.example. svc.k8s.example. k8s.example.\n", "k8s.example"),
+        ("search svc.first\nsearch x.svc.second svc.second\n", "second"),
+        ("search example.com\n", "cluster.local"),
+        ("search svc.\n", "cluster.local"),
+        ("nameserver 1.1.1.1\n", "cluster.local"),
+        ("", "cluster.local"),
+    ],
+)
+def test_cluster_domain_of_a_pod(text: str, domain: str, tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text(text)
+    assert cluster_domain(path) == domain
+
+
+def test_cluster_domain_without_a_file(tmp_path: Path) -> None:
+    assert cluster_domain(tmp_path / "none") == "cluster.local"
+
+
+# -- the page ------------------------------------------------------------------------------------------------
+
+
+def rows() -> dict[str, list[str]]:
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if "`--" in line
+    ]
+    return {row[0]: row[1:] for row in cells}
+
+
+def test_the_page_lists_exactly_the_flags_of_the_command() -> None:
+    options = [p for p in operator_command.params if isinstance(p, click.Option) and p.name != "help"]
+    assert [option.name for option in options] == [item.name for item in FIELDS]
+    assert list(rows()) == [f"`{option.opts[0]}`" for option in options]
+
+
+@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
+def test_the_page_tells_variable_default_bounds_and_meaning(item: dataclasses.Field[Any]) -> None:
+    name, default, bounds, meaning = rows()[f"`{flag(item.name)}`"]
+    assert name == f"`{variable(item.name)}`"
+    assert default == ("found" if item.name in ("cluster_domain", "kubeconfig") else f"`{item.default}`")
+    if "low" in item.metadata:
+        assert bounds == f"{item.metadata['low']:g} to {item.metadata['high']:g}"
+    elif "choices" in item.metadata:
+        assert bounds == ", ".join(f"`{choice}`" for choice in item.metadata["choices"])
+    assert meaning == item.metadata["help"]
+
+
+@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
+def test_help_explains_each(item: dataclasses.Field[Any]) -> None:
+    text = re.sub(r"\s+", " ", CliRunner().invoke(main, ["operator", "--help"], terminal_width=200).output)
+    assert item.metadata["help"] in text
+    assert variable(item.name) in text
+
+
+def test_version_and_the_list_of_commands() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output.startswith("grpcbalance, version ")
+    assert CliRunner().invoke(main, ["nonsense"]).exit_code == 2

@@ -1,0 +1,322 @@
+"""Listings against a store that is nothing but a dictionary, in fake time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from grpcbalance.errors import Expired, Gone, Invalid, KubeError, Retry
+from grpcbalance.sync import KINDS, Sync
+
+from .fake_time import run
+
+CRS, SERVICES, SLICES, DEPLOYMENTS = (kind.path for kind in KINDS)
+
+
+def thing(name: str, uid: str = "") -> dict[str, Any]:
+    return {"metadata": {"namespace": "ns", "name": name, "uid": uid or f"uid-{name}"}}
+
+
+class Store:
+    """Remembers uids, and which calls it got; a key is `kind/name`."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, dict[tuple[str, str], str]] = {kind.plural: {} for kind in KINDS}
+        self.pruned: list[tuple[str, tuple[str, str]]] = []
+
+    def apply(self, kind: str, event: str | None, raw: Mapping[str, Any]) -> set[str]:
+        meta = raw["metadata"]
+        name = meta["namespace"], meta["name"]
+        before = self.items[kind].get(name)
+        if event == "DELETED":
+            self.items[kind].pop(name, None)
+            return {f"{kind}/{name[1]}"}
+        self.items[kind][name] = meta["uid"]
+        return {f"{kind}/{name[1]}"} if before != meta["uid"] else set()
+
+    def names(self, kind: str) -> Mapping[tuple[str, str], str]:
+        return dict(self.items[kind])
+
+    def prune(self, kind: str, dead: Iterable[tuple[str, str]]) -> set[str]:
+        gone = list(dead)
+        self.pruned += [(kind, name) for name in gone]
+        for name in gone:
+            del self.items[kind][name]
+        return {f"{kind}/{name[1]}" for name in gone}
+
+
+class Source:
+    """Answers each LIST of a path with the next of its scripts, the last one for ever.
+
+    A script is a list of pages; a page is a list of objects, an error, or a function called at that moment.
+    """
+
+    def __init__(self, **scripts: list[Any]) -> None:
+        self.scripts: dict[str, list[list[Any]]] = {path: [[[]]] for path in (CRS, SERVICES, SLICES, DEPLOYMENTS)}
+        self.lists: list[tuple[str, str, float]] = []
+        for plural, script in scripts.items():
+            self.scripts[next(kind.path for kind in KINDS if kind.plural == plural)] = script
+
+    async def pages(self, path: str, *, label_selector: str = "") -> AsyncIterator[dict[str, Any]]:
+        self.lists.append((path, label_selector, asyncio.get_running_loop().time() - 1000))
+        scripts = self.scripts[path]
+        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+        page: Any
+        for page in script:
+            if isinstance(page, KubeError):
+                raise page
+            if callable(page):
+                page()
+            else:
+                yield {"items": page}
+
+    def times(self, path: str) -> list[float]:
+        return [when for which, _, when in self.lists if which == path]
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def watched(self, kind: str, event: str | None) -> None:
+        self.told.append(("watched", kind, event))
+
+    def resynced(self, kind: str, seconds: float, pruned: int) -> None:  # noqa: ARG002 - the protocol's signature
+        self.told.append(("resynced", kind, pruned))
+
+    def resync_failed(self, kind: str) -> None:
+        self.told.append(("failed", kind))
+
+    def synced(self) -> None:
+        self.told.append(("synced",))
+
+
+class Bench:
+    def __init__(self, source: Source, interval: float = 600.0) -> None:
+        self.source, self.store, self.listener = source, Store(), Listener()
+        self.queue: list[tuple[str, bool]] = []
+        self.sync: Sync[str] = Sync(source, self.store, self.enqueue, self.listener, interval)
+
+    def enqueue(self, keys: Iterable[str], backlog: bool) -> None:
+        self.queue += [(key, backlog) for key in sorted(keys)]
+
+    async def run_for(self, seconds: float, meanwhile: Callable[[], None] | None = None) -> None:
+        await self.sync.seed()
+        task = asyncio.create_task(self.sync.run())
+        await asyncio.sleep(0)
+        if meanwhile:
+            meanwhile()
+        await asyncio.sleep(seconds)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def bench(seconds: float, source: Source, meanwhile: Callable[[Bench], None] | None = None) -> Bench:
+    async def main() -> Bench:
+        made = Bench(source)
+        await made.run_for(seconds, (lambda: meanwhile(made)) if meanwhile else None)
+        return made
+
+    return run(main())
+
+
+def test_the_seed_takes_every_page_of_every_kind_and_enqueues_nothing() -> None:
+    async def main() -> Bench:
+        made = Bench(Source(services=[[[thing("a"), thing("b")], [thing("c")]]], deployments=[[[thing("d")]]]))
+        assert set(made.sync.trouble()) == {kind.plural for kind in KINDS}
+        await made.sync.seed()
+        return made
+
+    made = run(main())
+    assert set(made.store.items["services"]) == {("ns", "a"), ("ns", "b"), ("ns", "c")}
+    assert set(made.store.items["deployments"]) == {("ns", "d")}
+    assert made.queue == []
+    assert made.sync.trouble() == {}
+    assert made.sync.done.is_set()
+    assert made.listener.told[-1] == ("synced",)
+    assert (SLICES, "grpcbalance.dev/service", 0.0) in made.source.lists
+    assert {label for path, label, _ in made.source.lists if path != SLICES} == {""}
+
+
+def test_a_missing_permission_is_shown_and_heals() -> None:
+    async def main() -> None:
+        denied = Invalid("list deployments: deployments.apps is forbidden")
+        made = Bench(Source(deployments=[[denied], [denied], [denied], [[thing("d")]]]))
+        seed = asyncio.create_task(made.sync.seed())
+        await asyncio.sleep(1)
+        assert made.sync.trouble() == {"deployments": str(denied)}
+        assert not made.sync.done.is_set()
+        await seed
+        assert made.sync.trouble() == {}
+        assert set(made.store.items["deployments"]) == {("ns", "d")}
+        assert made.listener.told.count(("failed", "deployments")) == 3
+
+    run(main())
+
+
+def test_the_seed_survives_a_long_outage_with_a_bounded_pace() -> None:
+    away = [Retry(None, "connection refused")]
+    made = bench(0, Source(services=[*([away] * 40), [[thing("a")]]]))
+    times = made.source.times(SERVICES)
+    assert len(times) == 41
+    gaps = [b - a for a, b in pairwise(times)]
+    assert max(gaps) <= 36.0
+    assert min(gaps[6:]) >= 24.0
+    assert set(made.store.items["services"]) == {("ns", "a")}
+
+
+def test_a_kind_that_is_not_defined_is_empty() -> None:
+    made = bench(0, Source(grpcbalancedservices=[[Gone("404")]]))
+    assert made.sync.trouble() == {}
+    assert made.store.items["grpcbalancedservices"] == {}
+
+
+def test_services_that_are_not_served_are_no_empty_list() -> None:
+    made = bench(0, Source(services=[[Gone("404")], [[thing("a")]]]))
+    assert set(made.store.items["services"]) == {("ns", "a")}
+    assert ("failed", "services") in made.listener.told
+
+
+def test_resync_comes_every_interval_spread_by_a_fifth() -> None:
+    made = bench(6000, Source())
+    times = made.source.times(SERVICES)
+    gaps = [b - a for a, b in pairwise(times)]
+    assert len(gaps) >= 8
+    assert all(480 <= gap <= 720 for gap in gaps)
+    assert (
+        len({round(when) for path in (CRS, SERVICES, SLICES, DEPLOYMENTS) for when in made.source.times(path)[1:2]}) > 1
+    )
+
+
+def test_resync_prunes_what_is_gone_and_takes_what_is_new_as_backlog() -> None:
+    made = bench(800, Source(services=[[[thing("a"), thing("b")]], [[thing("b")], [thing("c")]]]))
+    assert set(made.store.items["services"]) == {("ns", "b"), ("ns", "c")}
+    assert made.store.pruned == [("services", ("ns", "a"))]
+    assert made.queue == [("services/c", True), ("services/a", True)]
+    assert ("resynced", "services", 1) in made.listener.told
+
+
+def test_what_a_watch_brought_during_the_listing_is_not_dead() -> None:
+    made: Bench
+
+    def created() -> None:
+        made.sync.take("services", "ADDED", thing("new"))
+
+    async def main() -> None:
+        nonlocal made
+        made = Bench(Source(services=[[[thing("a")]], [[thing("a")], created, []]]))
+        await made.run_for(800)
+
+    run(main())
+    assert set(made.store.items["services"]) == {("ns", "a"), ("ns", "new")}
+    assert made.store.pruned == []
+
+
+def test_an_object_replaced_during_the_listing_is_not_dead() -> None:
+    made: Bench
+
+    def replaced() -> None:
+        made.sync.take("services", "DELETED", thing("a", "old"))
+        made.sync.take("services", "ADDED", thing("a", "new"))
+
+    async def main() -> None:
+        nonlocal made
+        # The listing shows the moment between the two: neither is in it.
+        made = Bench(Source(services=[[[thing("a", "old")]], [replaced, []]]))
+        await made.run_for(800)
+
+    run(main())
+    assert made.store.items["services"] == {("ns", "a"): "new"}
+    assert made.store.pruned == []
+
+
+def test_a_page_older_than_a_deletion_brings_nothing_back() -> None:
+    made: Bench
+
+    def deleted() -> None:
+        made.sync.take("services", "DELETED", thing("z"))
+
+    async def main() -> None:
+        nonlocal made
+        made = Bench(Source(services=[[[thing("a"), thing("z")]], [[thing("a")], deleted, [thing("z")]]]))
+        await made.run_for(800)
+
+    run(main())
+    assert set(made.store.items["services"]) == {("ns", "a")}
+
+
+def test_an_incomplete_listing_prunes_nothing() -> None:
+    listed = [[thing("a"), thing("b")]]
+    made = bench(800, Source(services=[listed, [[thing("a")], Expired("410")], listed]))
+    assert made.store.pruned == []
+    assert ("failed", "services") in made.listener.told
+    assert made.sync.trouble() == {}
+
+
+def test_a_definition_that_goes_is_believed_at_the_second_time_of_asking() -> None:
+    cr = [[thing("orders")]]
+    blip = bench(800, Source(grpcbalancedservices=[cr, [Gone("404")], cr]))
+    assert blip.store.pruned == []
+    gone = bench(800, Source(grpcbalancedservices=[cr, [Gone("404")]]))
+    assert gone.store.pruned == [("grpcbalancedservices", ("ns", "orders"))]
+    assert gone.queue == [("grpcbalancedservices/orders", True)]
+    assert gone.sync.trouble() == {}
+
+
+def test_events_of_a_watch_go_to_the_fresh_lane() -> None:
+    made = bench(0, Source(), lambda b: b.sync.take("services", "ADDED", thing("a")))
+    assert made.queue == [("services/a", False)]
+    assert ("watched", "services", "ADDED") in made.listener.told
+
+
+def test_a_watch_that_begins_anew_is_followed_by_a_listing_once() -> None:
+    def relisted(made: Bench) -> None:
+        for name in "abc":
+            made.sync.take("services", None, thing(name))
+
+    made = bench(60, Source(services=[[[]], [[thing("a")]]]), relisted)
+    assert made.source.times(SERVICES) == [0.0, 5.0]
+    assert made.source.times(DEPLOYMENTS) == [0.0]
+    assert set(made.store.items["services"]) == {("ns", "a")}
+
+
+def test_hurry_lists_everything_soon_and_the_rhythm_goes_on() -> None:
+    made = bench(800, Source(), lambda b: b.sync.hurry())
+    for path in (CRS, SERVICES, SLICES, DEPLOYMENTS):
+        times = made.source.times(path)
+        assert times[1] == 5.0
+        assert 485 <= times[2] <= 725
+
+
+def test_the_listing_waits_until_a_long_relist_is_over() -> None:
+    async def main() -> list[float]:
+        made = Bench(Source())
+        await made.sync.seed()
+        task = asyncio.create_task(made.sync.run())
+        for number in range(20):
+            await asyncio.sleep(1)
+            made.sync.take("services", None, thing(str(number)))
+        await asyncio.sleep(30)
+        task.cancel()
+        return made.source.times(SERVICES)
+
+    assert run(main()) == [0.0, 25.0]
+
+
+def test_an_outage_makes_nothing_unknown_but_a_missing_permission_does() -> None:
+    async def main(error: KubeError) -> dict[str, str]:
+        made = Bench(Source(services=[[[]], [error]]))
+        await made.sync.seed()
+        task = asyncio.create_task(made.sync.run())
+        await asyncio.sleep(800)
+        task.cancel()
+        assert ("failed", "services") in made.listener.told
+        return made.sync.trouble()
+
+    assert run(main(Retry(None, "away"))) == {}
+    assert run(main(Invalid("forbidden"))) == {"services": "forbidden"}

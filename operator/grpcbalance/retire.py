@@ -30,8 +30,12 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
-class DropForeignPorts:
-    """Make our port the only one: a server-side apply keeps what somebody else put into the list."""
+class ReplacePorts:
+    """Make our port the only one.
+
+    A server-side apply keeps every entry that another manager put into the list, and the POST that made the
+    Service counts as another: two entries of one name would then be refused.
+    """
 
     service: Service
     ports: list[dict[str, Any]]
@@ -45,7 +49,7 @@ class Delete:
     again: dict[str, Any]
 
 
-Action = Create | Apply | DropForeignPorts | Delete
+Action = Create | Apply | ReplacePorts | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,11 @@ def _wanted(snapshot: ServiceSnapshot, resolution: Resolution) -> list[Action]:
         return [Create(manifest)]
     if not is_ours(live, balanced) or live.cluster_ip != "None" or not drifted(live, balanced, resolution):
         return []
-    actions: list[Action] = [Apply(_with_uid(manifest, live))]
+    apply = Apply(_with_uid(manifest, live))
     ports = manifest["spec"]["ports"]
-    if any(port.name != ports[0]["name"] for port in live.ports):
-        actions.append(DropForeignPorts(live, ports))
-    return actions
+    if all((port.port, port.protocol) == (ports[0]["port"], ports[0]["protocol"]) for port in live.ports):
+        return [apply]
+    return [ReplacePorts(live, ports), apply]
 
 
 def _retire(

@@ -111,17 +111,16 @@ def stage(lab: Lab, api: Rest, scenario: str, label: str) -> Shop:
 
 
 def test_killed_at_any_moment_ends_in_the_same_state(lab: Lab, api: Rest) -> None:
-    shops: list[Shop] = []
     reference = {}
     for scenario, (_, act) in SCENARIOS.items():
-        shops.append(stage(lab, api, scenario, "reference"))
-        act(shops[-1])
-        reference[scenario] = wait_done(shops[-1], scenario)
+        shop = stage(lab, api, scenario, "reference")
+        act(shop)
+        reference[scenario] = wait_done(shop, scenario)
+        api.delete(path("v1", "namespaces", "", shop.namespace))
     moments = random.Random(SEED)  # noqa: S311  # a seed makes the moments the same in every run
     for number in range(KILLS):
         delay = moments.uniform(0.0, 0.6)
         staged = {scenario: stage(lab, api, scenario, f"kill-{number}") for scenario in SCENARIOS}
-        shops += staged.values()
         for scenario, shop in staged.items():
             SCENARIOS[scenario][1](shop)
         time.sleep(delay)
@@ -129,8 +128,7 @@ def test_killed_at_any_moment_ends_in_the_same_state(lab: Lab, api: Rest) -> Non
         for scenario, shop in staged.items():
             found = wait_done(shop, scenario)
             assert found == reference[scenario], f"{scenario}, killed after {delay:.3f} s (seed {SEED}, kill {number})"
-    for shop in shops:
-        api.delete(path("v1", "namespaces", "", shop.namespace))
+            api.delete(path("v1", "namespaces", "", shop.namespace))
 
 
 def test_restart_with_nothing_changed_writes_nothing(lab: Lab, api: Rest, shop: Shop) -> None:
@@ -139,6 +137,7 @@ def test_restart_with_nothing_changed_writes_nothing(lab: Lab, api: Rest, shop: 
     refused = objects.idle("refused", ports=(5000,), annotations={"grpcbalance.dev/server": "nowhere"})
     shop.create(refused)
     shop.wait_event("refused", "ServiceMissing")
+    operator.wait_nothing_terminates(api)
     operator.wait_quiet(lab, api, lambda: True, seconds=3, within=60)
     since = datetime.now(UTC)
     operator.restart(lab, api)

@@ -71,6 +71,16 @@ def test_edits_by_hand_are_repaired(shop: Shop, patch: objects.Object) -> None:
     assert repaired["metadata"]["uid"] == wanted["metadata"]["uid"]
 
 
+def test_a_changed_port_replaces_the_old_one(shop: Shop) -> None:
+    shop.create(objects.balanced())
+    shop.wait_condition("ServiceReady")
+    shop.merge("GrpcBalancedService", "orders", {"spec": {"port": 6000}})
+    balanced = shop.wait_condition("ServiceReady")
+    assert balanced["status"]["port"] == 6000
+    ports = shop.get("Service", HEADLESS)["spec"]["ports"]
+    assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [("grpc", 6000, 6000)]
+
+
 def test_service_ref_gives_selector_and_port_and_follows_the_service(shop: Shop) -> None:
     shop.create(objects.cluster_ip("orders"))
     spec = {"serviceRef": {"name": "orders"}, "selector": None, "port": None}

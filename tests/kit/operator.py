@@ -45,6 +45,15 @@ def restart(lab: Lab, api: Rest) -> None:
     wait_operator(lab)
 
 
+def wait_nothing_terminates(api: Rest, within: float = 120.0) -> None:
+    """Wait until no namespace is being deleted: what goes in one is a change, and the operator tells of changes."""
+    deadline = time.monotonic() + within
+    while going := [n for n in api.items(path("v1", "namespaces")) if "deletionTimestamp" in n["metadata"]]:
+        names = ", ".join(namespace["metadata"]["name"] for namespace in going)
+        assert time.monotonic() < deadline, f"still being deleted after {within:g} s: {names}"
+        time.sleep(0.25)
+
+
 def wait_quiet(lab: Lab, api: Rest, settled: Callable[[], bool], seconds: float, within: float) -> None:
     """Wait until `settled` holds and the operator has written nothing for some seconds."""
     deadline, quiet_since, count = time.monotonic() + within, time.monotonic(), -1

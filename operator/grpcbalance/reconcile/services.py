@@ -9,7 +9,7 @@ from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Ref, ServiceSnapshot, StatusKey, WorkloadRef
 from grpcbalance.observe import host_of, service
 from grpcbalance.optin import Problem
-from grpcbalance.retire import Action, Apply, Create, Delete, DropForeignPorts, plan_services
+from grpcbalance.retire import Action, Apply, Create, Delete, ReplacePorts, plan_services
 
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 
@@ -51,7 +51,7 @@ class Services:
             self._c.take("services", await self._c.api.create_service(action.manifest))
         elif isinstance(action, Apply):
             self._c.take("services", await self._c.api.apply_service(action.manifest))
-        elif isinstance(action, DropForeignPorts):
+        elif isinstance(action, ReplacePorts):
             ref, uid = action.service.ref, action.service.uid
             self._c.take("services", await self._c.api.replace_ports(ref, uid, action.ports))
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from grpcbalance.names import ANNOTATION_OWNER_UID, ANNOTATION_UNREFERENCED, LABEL_MANAGED_BY, LABEL_SERVICE
-from grpcbalance.retire import Apply, Create, Delete, ServicePlan, plan_services
+from grpcbalance.retire import Apply, Create, Delete, ReplacePorts, ServicePlan, plan_services
 from tests.unit import factories as make
 from tests.unit.core.snapshots import resolve_in, snapshot_of
 
@@ -49,6 +49,28 @@ def test_rule8_drift_is_repaired_by_apply_with_its_uid() -> None:
     assert isinstance(action, Apply)
     assert action.manifest["metadata"]["uid"] == "svc-1"
     assert action.manifest["spec"]["publishNotReadyAddresses"] is False
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        [{"name": "grpc", "port": 6000, "targetPort": 6000}],
+        [{"name": "grpc", "port": 5000}, {"name": "other", "port": 1, "targetPort": 1}],
+        [{"name": "grpc", "port": 5000, "protocol": "UDP"}],
+    ],
+    ids=["spec.port changed", "a port more", "another protocol"],
+)
+def test_rule8_ports_of_another_key_are_replaced_before_apply_could_double_them(ports: list[Raw]) -> None:
+    # Server-side apply merges ports by number and protocol, and keeps those that another manager set.
+    replaced, applied = plan(make.gbs(), make.headless(ports=ports)).actions
+    assert isinstance(replaced, ReplacePorts)
+    assert [(port["name"], port["port"], port["protocol"]) for port in replaced.ports] == [("grpc", 5000, "TCP")]
+    assert isinstance(applied, Apply)
+
+
+def test_rule8_a_port_of_the_same_key_needs_no_more_than_an_apply() -> None:
+    (action,) = plan(make.gbs(), make.headless(ports=[{"name": "x", "port": 5000, "targetPort": 7}])).actions
+    assert isinstance(action, Apply)
 
 
 @pytest.mark.parametrize(

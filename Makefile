@@ -19,6 +19,7 @@ demo: $(STAMP) ## watch one pod's load spread over all: cluster, operator, clien
 	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m examples.demo
 
 test: $(STAMP) ## all tests: pure logic, then everything on a real cluster
+	@$(if $(ARGS),,cd examples/go && go vet ./... && go test ./...)
 	@$(PRIVATE) $(CURDIR)/$(BIN)/pytest $(ARGS)
 
 test-unit: $(STAMP) ## only the tests that need no cluster, in seconds

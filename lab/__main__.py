@@ -49,7 +49,10 @@ def images_() -> None:
 @_nodes
 @_keep
 def shell(nodes: int, keep: Path | None) -> None:
-    """Start a cluster and a shell in which `kubectl` talks to it; `exit` removes it."""
+    """Start a cluster and a shell in which `kubectl` talks to it; `exit` removes it.
+
+    The images of this checkout are in it: `kubectl apply -k manifests` installs the operator.
+    """
     _start_and_run([os.environ.get("SHELL", "/bin/sh")], nodes, keep)
 
 
@@ -105,6 +108,7 @@ def _enter() -> None:
 def _start_and_run(command: list[str], nodes: int, keep: Path | None) -> None:
     _enter()
     with Lab(nodes, keep=keep) as lab:
+        install.provide_images(lab)
         progress.say(f"cluster {lab.name} of {nodes} node{'s' * (nodes > 1)}; logs in {lab.run_dir}/logs")
         code = namespaces.run(command, lab.environment)
     sys.exit(code)

@@ -169,7 +169,9 @@ class Lab:
         if not (folder / "kubectl").exists():
             (folder / "kubectl").symlink_to(self.layout.programs["kubectl"])
         path = f"{folder}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig), RUNNING: str(self.run_dir)}
+        own = {"PATH": path, "KUBECONFIG": str(self.kubeconfig), RUNNING: str(self.run_dir)}
+        # Else kubectl would leave what it knows of a cluster that is gone in the home folder.
+        return {**os.environ, **own, "KUBECACHEDIR": str(self.run_dir / "kubectl-cache")}
 
     def component(self, name: str) -> Process:
         """A process of the control plane or of a node."""

@@ -19,6 +19,8 @@ from .world import Size, in_parallel, name, namespace
 
 OPERATOR: Final = f"system:serviceaccount:{NAMESPACE}:grpcbalance-operator"
 _QUIET: Final = 30.0
+# Services whose endpoints flap in turn.
+_HOT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ class Bench:
         cpu = (after.cpu_s - before.cpu_s) / done * 1000 if before and after and done else float("nan")
         return latency.summary(), round(cpu, 3)
 
-    def churn(self, rate: int, seconds: int, hot: int = 200) -> dict[str, Any]:
-        """Endpoints of `hot` services flap: events, and the status writes that they cause."""
-        since = datetime.now(UTC)
+    def churn(self, rate: int, seconds: int) -> dict[str, Any]:
+        """Endpoints of a few services flap: events, and the status writes that they cause."""
+        since, hot = datetime.now(UTC), min(_HOT, self.size.services)
 
         def flap(turn: int) -> None:
             index = turn % hot

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from grpcbalance.api import Reason
+from grpcbalance.api import ConditionType, Reason
 from grpcbalance.assess import remembered
 from grpcbalance.conditions import observed
 from grpcbalance.desired import resolve
@@ -21,8 +21,10 @@ from .context import REFUSED_AGAIN, Context
 from .workloads import Workloads
 
 # Of these something follows within moments.
-_MOVING: Final = frozenset({Reason.PENDING, Reason.ROLLING_OUT, Reason.WAITING_FOR_SERVERS})
+_MOVING: Final = frozenset({Reason.PENDING, Reason.ROLLING_OUT, Reason.WAITING_FOR_SERVERS, Reason.ROLLOUT_LIMIT})
 _MOVEMENT: Final = 3.0
+# What these say of running traffic is told at once, whatever moves beside it.
+_URGENT: Final = (ConditionType.ACCEPTED, ConditionType.SERVICE_READY, ConditionType.ENDPOINTS_READY)
 # Workloads are looked at in turn, which takes a while when the operator starts among thousands of new ones.
 _UNSEEN: Final = 60.0
 
@@ -55,11 +57,15 @@ class Statuses:
         if status == previous:
             self._postponed.pop(ref, None)
             return None
-        wait = self._patience(balanced, previous, findings)
+        wait = self._patience(balanced, previous, status, findings)
         return wait if wait > 0 else await self._write(balanced, previous, status)
 
     def _patience(
-        self, balanced: Balanced, previous: dict[str, Any], findings: list[tuple[Workload, Finding]]
+        self,
+        balanced: Balanced,
+        previous: dict[str, Any],
+        status: dict[str, Any],
+        findings: list[tuple[Workload, Finding]],
     ) -> float:
         """Seconds to hold a status back that is about to be overtaken by what it tells of.
 
@@ -67,7 +73,7 @@ class Statuses:
         """
         unseen = any(workload.ref not in self._workloads.seen for workload, _ in findings)
         moving = any(finding.reason in _MOVING for _, finding in findings)
-        news = previous.get("observedGeneration") != balanced.generation
+        news = previous.get("observedGeneration") != balanced.generation or _urgent(previous) != _urgent(status)
         most = _UNSEEN if unseen else _MOVEMENT if moving and not news else 0.0
         now = self._c.clock.monotonic()
         return self._postponed.setdefault(balanced.ref, now) + most - now
@@ -105,3 +111,8 @@ class Statuses:
         for note in condition_notes(previous, status):
             await self._c.recorder.say(regarding_balanced(balanced), note.message.partition(":")[0], note)
         return None
+
+
+def _urgent(status: dict[str, Any]) -> dict[str, str]:
+    """Condition -> "True", "False" or "Unknown"."""
+    return {c["type"]: c["status"] for c in status.get("conditions") or () if c["type"] in _URGENT}

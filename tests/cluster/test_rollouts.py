@@ -169,6 +169,21 @@ def test_rollouts_are_limited_and_all_finish(shop: Shop) -> None:
     assert [shop.revision(name) for name in names] == [2] * len(names)
 
 
+def test_two_services_that_call_each_other_both_finish(shop: Shop) -> None:
+    pair = {"orders": "payments", "payments": "orders"}
+    for name in pair:
+        # Each is a server of running clients as soon as the other is configured.
+        shop.create(objects.balanced(name, rollout={"allowUnsafe": True}), objects.server(name))
+    shop.wait_rolled_out(*pair)
+    for name, other in pair.items():
+        shop.annotate(name, server=name, client=other)
+    for name, other in pair.items():
+        shop.wait_configured(name)
+        assert shop.env(name)[f"GRPC_{other.upper()}_TARGET"] == (
+            f"dns:///{other}-headless.{shop.namespace}.svc.cluster.local.:5000"
+        )
+
+
 def test_controlled_workload_is_refused(shop: Shop) -> None:
     shop.create(objects.cluster_ip("owner"))
     owner = shop.get("Service", "owner")

@@ -5,11 +5,11 @@ Runs as root without any daemon; `chroot` isolation works where containers canno
 
 from __future__ import annotations
 
+import ast
 import configparser
 import functools
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,6 +25,8 @@ _SECONDS: Final = 1800
 # Certificates of this machine, which may trust a proxy's authority that Debian's own do not.
 _AUTHORITIES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _AUTHORITY_VARIABLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+# Settings of pip that say where packages go here, or where its settings are.
+_NOT_FOR_BUILDS: Final = ("config-file", "user", "target", "prefix", "require-virtualenv")
 _ACCEPT_ALL: Final = {"default": [{"type": "insecureAcceptAnything"}]}
 
 
@@ -85,15 +87,18 @@ def _volumes(folder: Path) -> dict[str, str]:
 
 
 def pip_settings(listed: str) -> dict[str, dict[str, str]]:
-    """Sections of a pip.conf, from what `pip config list` prints; variables of the environment win, as with pip."""
+    """Sections of a pip.conf, from what `pip config list` prints; variables of the environment win, as with pip.
+
+    pip prints each value as a Python string, with a line end before each of several.
+    """
     sections: dict[str, dict[str, str]] = {}
     variables: dict[str, str] = {}
     for line in listed.splitlines():
         name, equals, quoted = line.partition("=")
         section, _, option = name.rpartition(".")
-        if not equals or not section or option in ("user", "target", "prefix", "require-virtualenv"):
+        if not equals or not section or option in _NOT_FOR_BUILDS:
             continue
-        value = " ".join(shlex.split(quoted))
+        value = " ".join(ast.literal_eval(quoted).split("\n")).strip()
         if section == ":env:":
             variables[option] = value
         else:

@@ -246,5 +246,9 @@ def tail(log: Path, size: int = _TAIL) -> str:
     """The last lines of a log, at most `size` characters."""
     if not log.exists():
         return f"({log.name} does not exist)"
-    text = log.read_text(errors="replace")[-size:]
-    return text.partition("\n")[2] if len(text) == size else text
+    text = log.read_text(errors="replace")
+    if len(text) <= size:
+        return text
+    cut = text[-size:]
+    # Whole lines, unless there is only one.
+    return cut.partition("\n")[2] or cut

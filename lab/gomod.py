@@ -10,7 +10,7 @@ _GO = re.compile(r"^go\s+(\S+)", re.MULTILINE)
 
 
 def parse_version(text: str) -> Version:
-    """The numbers of a version: "go1.26.8", "v1.37.2", "1.26" and "go1.27rc1" (as 1.27). Raises ValueError."""
+    """The numbers of a version: "go1.26.8", "v1.2.3", "1.26" and "go1.27rc1" (as 1.27). Raises ValueError."""
     found = re.match(r"(?:go|v)?(\d+(?:\.\d+)*)", text.strip())
     if not found:
         raise ValueError(f"not a version: {text!r}")
@@ -26,7 +26,7 @@ def needed_go(mod: str) -> Version:
 
 
 def required(mod: str, module: str) -> str:
-    """The version of a required module, as in "v1.37.2". Raises ValueError when it is not required."""
+    """The version of a required module, as in "v1.2.3". Raises ValueError when it is not required."""
     found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)}\s+(v\S+)", mod, re.MULTILINE)
     if not found:
         raise ValueError(f"go.mod does not require {module}")

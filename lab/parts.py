@@ -119,7 +119,7 @@ def _check_skew(apiserver: Path) -> None:
 
 
 def kubernetes_version() -> str:
-    """Version of Kubernetes that the lab builds, as in "v1.37.2"."""
+    """Version of Kubernetes that the lab builds, as in "v1.2.3"."""
     return required((KUBE.folder / "go.mod").read_text(), "k8s.io/kubernetes")
 
 

@@ -236,8 +236,11 @@ def test_the_end_of_a_log_starts_with_a_whole_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert "does not exist" in tail(log)
     log.write_text("first line\nsecond line\nthird\n")
-    assert tail(log, 20) == "third\n"
-    assert tail(log, 100).startswith("first")
+    assert tail(log, 15) == "third\n"
+    assert tail(log, 20) == "second line\nthird\n"
+    assert tail(log, 29).startswith("first")
+    log.write_text("one line without an end")
+    assert tail(log, 14) == "without an end"
 
 
 def test_a_lab_that_does_not_run_says_so() -> None:

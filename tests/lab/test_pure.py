@@ -285,11 +285,20 @@ def test_cgroup_mounts_of_both_versions() -> None:
 
 
 def test_pip_settings_of_files_and_environment_become_one_file() -> None:
-    listed = (
-        "global.cert='/a b.pem'\nglobal.timeout='5'\ninstall.find-links='/x\n/y'\n:env:.timeout='180'\nuser.user='1'"
+    # As pip prints it: one line each, values as Python strings.
+    listed = "\n".join(
+        (
+            "global.cert='/a b.pem'",
+            "global.timeout='5'",
+            r"install.find-links='\n/x\n/y'",
+            ":env:.timeout='180'",
+            ":env:.config-file='/c'",
+            "user.user='1'",
+        )
     )
     settings = buildah.pip_settings(listed)
     assert settings["global"] == {"cert": "/a b.pem", "timeout": "180"}
+    assert settings["install"] == {"find-links": "/x /y"}
     assert "user" not in settings
 
 

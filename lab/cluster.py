@@ -5,10 +5,12 @@ The order of starting and stopping is decided here; how a component is run is de
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,8 @@ from .model import LabError
 # Set for commands that run inside a lab: its folder. open_cluster() then uses that lab.
 RUNNING: Final = "GRPCBALANCE_LAB_RUN"
 _START_SECONDS: Final = 60.0
+# How each component was started, for those who attach: making the specs anew would write the configurations anew.
+_SPECS: Final = "components.json"
 
 
 class Lab:
@@ -59,7 +63,7 @@ class Lab:
             raise LabError(f"there is no lab in {folder} any more; unset {RUNNING}") from error
         lab = cls(found.nodes)
         lab._lab = found
-        lab._prepare(_specs(found))
+        lab._prepare(_load_specs(folder))
         lab.wait_ready()
         return lab
 
@@ -101,7 +105,9 @@ class Lab:
         self._lab = Layout(number, self._wanted, link, programs, apiserver_args, kcm_args)
         (self._lab.folder / "logs").mkdir()
         controlplane.write_files(self._lab)
-        self._prepare(_specs(self._lab))
+        specs = _specs(self._lab)
+        self._prepare(specs)
+        (self._lab.folder / _SPECS).write_text(json.dumps([asdict(spec) for spec in specs]))
         self._lab.save()
         nodes = range(1, self._wanted + 1)
         early = ["etcd", "kube-apiserver", *(on_node("containerd", number) for number in nodes)]
@@ -225,6 +231,11 @@ class Lab:
         """Write all that helps to understand a failure into a folder."""
         dump.dump_files(self.layout, folder)
         dump.dump_objects(self.kubectl_command, folder)
+
+
+def _load_specs(folder: Path) -> list[Spec]:
+    plain = json.loads((folder / _SPECS).read_text())
+    return [Spec(spec["name"], tuple(spec["argv"]), spec["env"]) for spec in plain]
 
 
 def _specs(lab: Layout) -> list[Spec]:

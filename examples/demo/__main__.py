@@ -68,6 +68,8 @@ def _run(show: Show, result: Result, seconds: dict[str, float]) -> None:
             demo = Demo(stage, recorder, show, result)
             for act in (demo.before, demo.balance, demo.scale_out, demo.scale_in, demo.delete):
                 timed(act.__name__, act)
+        if not cluster.takes_images:
+            show.say(f"left in your cluster: namespace {NAMESPACE}, and the operator (`kubectl delete -k manifests`)")
 
 
 if __name__ == "__main__":

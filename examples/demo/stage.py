@@ -10,7 +10,7 @@ from typing import Final
 
 import yaml
 
-from lab import Cluster
+from lab import Cluster, LabError
 from lab.install import GBS, condition, echo_image_name, rolled_out
 from lab.rest import Object, Rest, path
 
@@ -26,7 +26,14 @@ class Stage:
     api: Rest
 
     def prepare(self) -> None:
-        """Create the shop's namespace, server, client and ordinary Service, and wait until they run."""
+        """Create the shop's namespace, server, client and ordinary Service, and wait until they run.
+
+        Raises LabError when the namespace is there already: what is in it would spoil the numbers.
+        """
+        if self.api.find(path("v1", "namespaces", "", NAMESPACE)):
+            raise LabError(
+                f"there is a namespace {NAMESPACE} already: `kubectl delete namespace {NAMESPACE}` removes it"
+            )
         self.kubectl("create", "namespace", NAMESPACE)
         documents = list(yaml.safe_load_all((MANIFESTS / "shop.yaml").read_text()))
         for document in documents:

@@ -168,6 +168,15 @@ class Kube:
             names += [pod["metadata"]["name"] for pod in page["items"] if _mentions(pod["spec"], host)]
         return names
 
+    async def serves(self, group: str, version: str, plural: str) -> bool:
+        """Whether discovery tells of a kind now; False while that cannot be asked."""
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        try:
+            found = await self._call(_Call("get", "discovery", "GET", path))
+        except KubeError:
+            return False
+        return any(resource["name"] == plural for resource in found.get("resources") or ())
+
     async def pages(
         self, path: str, *, label_selector: str = "", field_selector: str = "", limit: int = 500
     ) -> AsyncIterator[dict[str, Any]]:

@@ -19,6 +19,9 @@ from functools import partial
 from typing import Any, Final
 
 import kopf
+
+# What kopf watches is told nowhere else; kopf's version is pinned, and mypy checks these names.
+from kopf._cogs.structs.references import Insights
 from prometheus_client import CollectorRegistry
 
 from . import logs
@@ -33,6 +36,7 @@ from .probes import Health, Probes
 from .queue import LANES, WorkQueue
 from .reconcile import Clock, Context, Reconciler, settle_time
 from .settings import Settings, split_address
+from .sync import KINDS as KINDS_WATCHED
 from .sync import Sync
 from .view import KINDS, View
 
@@ -41,6 +45,8 @@ logger = logging.getLogger(__name__)
 # SIGTERM to exit: work in progress may take so long, then everything; the pod has 15 s.
 _FINISH: Final = 5.0
 _EXIT: Final = 9.0
+# How soon a definition that came after us is noticed; costs a request only while a kind is not watched.
+_LOOK_EVERY: Final = 2.0
 _IDENTITY: Final[Any] = "grpcbalance"
 
 
@@ -167,23 +173,50 @@ class Operator:
             await asyncio.sleep(next(delays))
 
     async def _run_kopf(self) -> None:
-        registry = kopf.OperatorRegistry()
+        registry, insights, ending = kopf.OperatorRegistry(), Insights(), asyncio.Event()
         register(registry, self.sync, self._seeded, Login(self.settings.kubeconfig))
+        end = asyncio.create_task(self._until_overlooked(insights, ending), name="overlooked")
         older = asyncio.all_tasks()
         loop = asyncio.get_running_loop()
-        tasks = await kopf.spawn_tasks(
-            registry=registry,
-            settings=kopf_settings(),
-            clusterwide=True,
-            standalone=True,
-            # Unused without peering, but kopf makes one up from the user's name, and a pod's user has none.
-            identity=_IDENTITY,
-            stop_flag=self._stop,
-        )
-        # kopf has put its own in place; ours stops the rest, too, and kopf through the flag.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        await kopf.run_tasks(tasks, ignored=older)
+        try:
+            tasks = await kopf.spawn_tasks(
+                registry=registry,
+                settings=kopf_settings(),
+                insights=insights,
+                clusterwide=True,
+                standalone=True,
+                # Unused without peering, but kopf makes one up from the user's name, and a pod's user has none.
+                identity=_IDENTITY,
+                stop_flag=ending,
+            )
+            # kopf has put its own in place; ours stops the rest, too, and kopf through the flag.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._stop.set)
+            await kopf.run_tasks(tasks, ignored=older)
+        finally:
+            end.cancel()
+
+    async def _until_overlooked(self, insights: Insights, ending: asyncio.Event) -> None:
+        """End kopf when we are asked to stop, or when a kind is served that it does not watch.
+
+        It looks for a kind once, when its definition changes; the API server tells of a new kind a little later.
+        """
+        try:
+            while not self._stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
+                if insights.ready_resources.is_set() and (found := await self._overlooked(insights)):
+                    logger.warning("watching begins anew: %s are served, and were not", found)
+                    return
+        finally:
+            ending.set()
+
+    async def _overlooked(self, insights: Insights) -> str | None:
+        watched = {(resource.group, resource.plural) for resource in insights.watched_resources}
+        for kind in KINDS_WATCHED:
+            if (kind.group, kind.plural) not in watched and await self.kube.serves(*kind[:3]):
+                return kind.plural
+        return None
 
     async def _shut_down(self) -> None:
         """Let work in progress finish for a while, cancel the rest; a watchdog ends what hangs."""

@@ -15,7 +15,7 @@ from tests.kit.shop import Shop
 from .conftest import new_namespace
 from .test_traffic import AGE, settled
 
-pytestmark = [pytest.mark.cluster, pytest.mark.faults]
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab, pytest.mark.faults]
 
 CRD = path("apiextensions.k8s.io/v1", "customresourcedefinitions", "", "grpcbalancedservices.grpcbalance.dev")
 

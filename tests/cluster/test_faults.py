@@ -15,7 +15,7 @@ from tests.kit.shop import Shop
 from .conftest import new_namespace
 from .test_restart import opt_in
 
-pytestmark = [pytest.mark.cluster, pytest.mark.faults, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab, pytest.mark.faults, pytest.mark.timeout(420)]
 
 AFTER = 60.0
 

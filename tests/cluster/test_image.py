@@ -13,7 +13,7 @@ from lab.images import operator_image
 from lab.install import OPERATOR_IMAGE, ROOT
 
 # Needs what builds images, though no cluster.
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
 MOST_ABOVE_BASE = 150 * 10**6
 BUILD_TOOLS = re.compile(r"(^|/)(bin/(gcc|cc|ld|make|pip[0-9.]*|uv|git)|(pip|setuptools|wheel|ensurepip))$")

@@ -8,7 +8,7 @@ from lab import Cluster, Lab
 from lab.rest import Rest, path
 from tests.kit.operator import ACCOUNT
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from lab import Lab
 from lab.install import provide_images
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
 ROOT = Path(__file__).parents[2]
 # What differs from run to run: the age of an object, the names of pods, and each one's share of calls.

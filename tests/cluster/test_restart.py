@@ -18,7 +18,7 @@ from tests.kit.shop import Shop, env_of, record_of
 from .conftest import new_namespace
 from .test_endpoints import by_hand
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
 SEED = 20261124
 KILLS = 20

@@ -406,6 +406,26 @@ def test_pods_that_mention_a_host(tmp_path: Path) -> None:
     assert server.requests[0].query["fieldSelector"] == "status.phase!=Succeeded,status.phase!=Failed"
 
 
+@pytest.mark.parametrize(
+    ("answer", "served"),
+    [
+        (says({"resources": [{"name": "grpcbalancedservices/status"}, {"name": "grpcbalancedservices"}]}), True),
+        (says({"resources": [{"name": "grpcbalancedservices/status"}]}), False),
+        (says({"resources": None}), False),
+        (refuses(404), False),
+        (refuses(503), False),
+    ],
+    ids=["served", "only a part of it", "nothing", "no such group", "not to be asked"],
+)
+def test_whether_a_kind_is_served(tmp_path: Path, answer: Answer, served: bool) -> None:
+    async def use(kube: Kube) -> bool:
+        return await kube.serves("grpcbalance.dev", "v1alpha1", "grpcbalancedservices")
+
+    found, server, _ = call(tmp_path, use, answer)
+    assert found is served
+    assert [request.path for request in server.requests] == ["/apis/grpcbalance.dev/v1alpha1"]
+
+
 def test_names_cannot_leave_their_place_in_the_path(tmp_path: Path) -> None:
     async def use(kube: Kube) -> None:
         await kube.get_service(Ref("a/../b", "c?d#e"))

@@ -1,0 +1,146 @@
+"""The life of a lab: several at once, several nodes, and nothing left of it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, sweep
+from lab.images import go_image
+from lab.install import ROOT
+from lab.rest import Rest, path
+
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
+
+SLICES = path("discovery.k8s.io/v1", "endpointslices", "default")
+# Starts a lab, tells its id, and waits for its end.
+OWNER = """
+import sys
+from lab import Lab
+with Lab() as lab:
+    print(lab.run_dir.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def members(lab: str) -> list[str]:
+    """Processes of a lab: what is in its cgroups, or works in its folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            known = (entry / "cgroup").read_text() + (entry / "cmdline").read_text()
+        except OSError:
+            continue  # it has ended meanwhile
+        if sweep.cgroup_name(lab) in known or str(sweep.RUN_ROOT / lab) in known:
+            found.append(entry.name)
+    return found
+
+
+def remains(lab: str) -> dict[str, list[str]]:
+    """All that there is of a lab on this machine."""
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True, timeout=10).stdout
+    return {
+        "processes": members(lab),
+        "folders": [str(f) for f in (*sweep.cgroup_folders(lab), sweep.RUN_ROOT / lab) if f.exists()],
+        "mounts": [line for line in mounts if str(sweep.RUN_ROOT / lab) in line],
+        "links": [line for line in links.splitlines() if lab in line],
+    }
+
+
+def wait_until(holds: Callable[[], bool], within: float, what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what()}"
+        time.sleep(0.05)
+
+
+def nothing_is_left(lab: str) -> bool:
+    return not any(remains(lab).values())
+
+
+def test_two_labs_side_by_side_know_nothing_of_each_other() -> None:
+    with Lab() as first, Lab() as second:
+        assert first.name != second.name
+        ids = [first.run_dir.name, second.run_dir.name]
+        with Rest(first.kubeconfig) as one, Rest(second.kubeconfig) as two:
+            one.create(path("v1", "configmaps", "default"), {"metadata": {"name": "mine"}})
+            assert one.find(path("v1", "configmaps", "default", "mine")) is not None
+            assert two.find(path("v1", "configmaps", "default", "mine")) is None
+        first.component("kube-apiserver").kill()
+        second.wait_ready()
+        assert all(members(number) for number in ids)
+    assert [remains(number) for number in ids] == [{key: [] for key in remains("none")}] * 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_outlives_an_owner_that_was_killed(how: signal.Signals) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert owner.stdout is not None
+    lab = owner.stdout.readline().strip()
+    try:
+        assert len(members(lab)) > 8
+        owner.send_signal(how)
+        owner.wait(30)
+        wait_until(lambda: nothing_is_left(lab), 30, lambda: remains(lab))
+    finally:
+        owner.kill()
+        owner.communicate()
+
+
+def test_three_nodes_are_in_three_zones_and_run_pods() -> None:
+    with Lab(3) as lab, Rest(lab.kubeconfig) as api:
+        nodes = api.items(path("v1", "nodes"))
+        zones = {n["metadata"]["name"]: n["metadata"]["labels"]["topology.kubernetes.io/zone"] for n in nodes}
+        assert zones == {"node-1": "a", "node-2": "b", "node-3": "c"}
+        probe = "docker.io/grpcbalance/probe:dev"
+        lab.import_image(go_image(ROOT / "tests" / "lab" / "probe", probe))
+        api.create(path("apps/v1", "daemonsets", "default"), _everywhere(probe))
+        api.create(path("v1", "services", "default"), _headless())
+        url = path("apps/v1", "daemonsets", "default", "probe")
+        api.wait(url, lambda d: d.get("status", {}).get("numberReady") == 3, within=60, what="a pod on each node")
+
+        def seen() -> set[str]:
+            found = api.items(SLICES, "kubernetes.io/service-name=probe")
+            return {endpoint.get("zone", "") for piece in found for endpoint in piece.get("endpoints") or ()}
+
+        wait_until(lambda: seen() == {"a", "b", "c"}, 30, seen)
+        pods = api.items(path("v1", "pods", "default"), "app=probe")
+        (far,) = (pod for pod in pods if pod["spec"]["nodeName"] == "node-1")
+        assert answer(lab, api, probe, ["get", f"http://{far['status']['podIP']}:8080"]) == far["metadata"]["name"]
+        resolved = answer(lab, api, probe, ["resolve", "probe.default.svc.cluster.local"])
+        assert sorted(resolved.split()) == sorted(pod["status"]["podIP"] for pod in pods)
+
+
+def answer(lab: Lab, api: Rest, image: str, question: list[str]) -> str:
+    """What a pod on the third node prints when it asks."""
+    container = {"name": "ask", "image": image, "imagePullPolicy": "Never", "args": question}
+    spec = {"nodeName": "node-3", "restartPolicy": "OnFailure", "containers": [container]}
+    pods = path("v1", "pods", "default")
+    api.create(pods, {"metadata": {"name": question[0]}, "spec": spec})
+    api.wait(f"{pods}/{question[0]}", lambda p: p["status"].get("phase") == "Succeeded", within=60, what="an answer")
+    return lab.kubectl("logs", question[0]).strip()
+
+
+def _everywhere(image: str) -> dict[str, object]:
+    labels = {"app": "probe"}
+    container = {"name": "probe", "image": image, "imagePullPolicy": "Never", "args": ["serve"]}
+    template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]}}
+    return {"metadata": {"name": "probe"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+
+
+def _headless() -> dict[str, object]:
+    spec = {"clusterIP": "None", "selector": {"app": "probe"}, "ports": [{"port": 8080}]}
+    return {"metadata": {"name": "probe"}, "spec": spec}

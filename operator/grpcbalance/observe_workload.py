@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from sys import intern
+from typing import Any, TypeVar
 
 from .model import Container, ContainerPort, EnvVar, Record, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_INJECTED, ANNOTATION_PREFIX, FIELD_MANAGER, value_hash
@@ -16,6 +17,8 @@ from .observe import Raw, pairs, ref_of
 # unbounded pattern would take minutes for some.
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?<![a-z0-9]){_LABEL}\.{_LABEL}\.svc(?![-a-z0-9])")
+_EMPTY: frozenset[Any] = frozenset()
+T = TypeVar("T")
 _SLEEP = re.compile(r"(?:^|[\s/])sleep\s+([0-9]+(?:\.[0-9]+)?)\b")
 
 
@@ -25,7 +28,7 @@ def workload(kind: str, raw: Raw) -> Workload | None:
     template = spec["template"]
     annotations = _our_annotations(template.get("metadata") or {}) | _our_annotations(meta)
     containers = template["spec"].get("containers") or ()
-    hosts = frozenset(_hosts(containers))
+    hosts = _frozen(_hosts(containers))
     rollout = deployment_rollout(raw)
     # One whose last variable we just removed still fills a rollout slot, hence the third condition.
     if not annotations and not hosts and rollout is not Rollout.PROGRESSING:
@@ -41,7 +44,7 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         record=record,
         record_malformed=malformed,
         settled=record if rollout is Rollout.COMPLETE else None,
-        co_owned=frozenset(_co_owned(meta, record)),
+        co_owned=_frozen(_co_owned(meta, record)),
         hosts=hosts,
         controller=_controller(meta),
         paused=bool(spec.get("paused")),
@@ -50,6 +53,11 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         min_ready_seconds=spec.get("minReadySeconds", 0),
         recreates=(spec.get("strategy") or {}).get("type") == "Recreate",
     )
+
+
+def _frozen(items: Iterable[T]) -> frozenset[T]:
+    """A frozen set; the empty ones are one object."""
+    return frozenset(items) or _EMPTY
 
 
 def _our_annotations(meta: Raw) -> dict[str, str]:
@@ -79,8 +87,9 @@ def _container(raw: Raw, pod: Raw) -> Container:
 
 
 def _env_var(raw: Raw) -> EnvVar:
-    # Only a fingerprint is kept: values may be long, or secret, and are only ever compared.
-    return EnvVar(raw["name"], None if raw.get("valueFrom") else value_hash(raw.get("value", "")))
+    # Only a fingerprint is kept: values may be long, or secret, and are only ever compared. Thousands of workloads
+    # have the same few names and values, hence interned: each is in memory once.
+    return EnvVar(intern(raw["name"]), None if raw.get("valueFrom") else intern(value_hash(raw.get("value", ""))))
 
 
 def _pre_stop_seconds(raw: Raw) -> float:
@@ -107,7 +116,10 @@ def _record(annotations: Raw) -> tuple[Record, bool]:
     try:
         raw = json.loads(text)
         record = tuple(
-            sorted((str(c), tuple(sorted((str(v), str(h)) for v, h in vs.items()))) for c, vs in raw.items())
+            sorted(
+                (str(c), tuple(sorted((intern(str(v)), intern(str(h))) for v, h in vs.items())))
+                for c, vs in raw.items()
+            )
         )
     except (ValueError, AttributeError, RecursionError):
         return (), True

@@ -18,6 +18,8 @@ from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 _PLURAL_OF: Final = {kind: plural for plural, kind in WORKLOAD_KINDS.items()}
 # A workload that waits for a rollout slot is woken when one is free; this only heals a lost wake-up.
 _LIMITED_AGAIN: Final = 300.0
+# What holds a workload may be a service that its annotations do not name, of which no change wakes it.
+_HELD_AGAIN: Final = 60.0
 
 
 class Workloads:
@@ -81,7 +83,7 @@ class Workloads:
         self._c.view.waiting.pop(ref, None)
         if Reason.WAITING_FOR_SERVERS not in reasons:
             self._waiting_since.pop(ref, None)
-            return None
+            return _HELD_AGAIN if Reason.UNSAFE_ROLLOUT in reasons else None
         now = self._c.clock.monotonic()
         since = self._waiting_since.setdefault(ref, now)
         return max(1.0, self._c.settings.server_wait - (now - since))

@@ -210,3 +210,32 @@ def test_a_paused_deployment_waits_until_it_is_resumed() -> None:
     world.spec("deployments", "checkout", paused=False)
     world.run(10.0)
     assert world.standing("checkout") == ("Configured", "Configured")
+
+
+def opt_out_held(world: World) -> None:
+    """The server opts out; taking the variables away would roll it under its clients, so it is held."""
+    shop(world)
+    world.annotate("orders")
+    world.run(LONG)
+    assert AGE in world.env("orders")
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        lambda w: w.spec("deployments", "orders", minReadySeconds=35),
+        lambda w: w.spec(PLURAL, "orders", rollout={"allowUnsafe": True}),
+        lambda w: w.annotate("checkout"),
+        lambda w: w.server.remove("deployments", "checkout"),
+        lambda w: w.server.remove(PLURAL, "orders"),
+    ],
+    ids=["minReadySeconds", "allowUnsafe", "client opts out", "client goes", "object goes"],
+)
+def test_a_held_removal_is_released_though_no_annotation_ties_it_to_the_service_any_more(
+    release: Callable[[World], None],
+) -> None:
+    world = World()
+    opt_out_held(world)
+    release(world)
+    world.run(70.0)
+    assert world.env("orders") == {}

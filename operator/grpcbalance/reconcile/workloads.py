@@ -46,9 +46,13 @@ class Workloads:
         if ref not in self.seen:
             self.seen.add(ref)
             self._c.enqueue(_status_keys(decision))
+        self._wake()
+        return again
+
+    def _wake(self) -> None:
+        """Have as many of those looked at that wait for a rollout slot as there are free ones."""
         free = self._c.settings.max_concurrent_rollouts - len(self._c.view.in_flight)
         self._c.enqueue([WorkloadKey(*following) for following in self._c.view.pop_waiting(max(0, free))])
-        return again
 
     def situation(self, ref: WorkloadRef) -> Situation:
         """What the decision about a workload depends on beside the objects."""
@@ -97,6 +101,8 @@ class Workloads:
         except BaseException as error:
             if workload.rollout is not Rollout.PROGRESSING:
                 in_flight.discard(ref)
+                # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
+                self._wake()
             if isinstance(error, Invalid):
                 self._c.workload_refusals[ref] = str(error)
                 self._c.enqueue(_status_keys(decision))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from grpcbalance.errors import Retry
 from grpcbalance.model import Key, Rollout
 from grpcbalance.observe_workload import deployment_rollout
 from grpcbalance.queue import WorkQueue
@@ -109,3 +110,20 @@ def test_a_cold_start_among_many_new_objects_writes_no_status_that_is_soon_untru
     verbs = [write.verb for write in writes]
     assert (verbs.count("create"), verbs.count("patch")) == (30, 60)
     assert verbs.count("status") <= 2 * 30
+
+
+def test_a_slot_that_a_failing_patch_gives_back_is_taken_by_who_waits_for_it() -> None:
+    async def main() -> list[str]:
+        async with working(Settings(max_concurrent_rollouts=1)) as server:
+
+            def fault(write: Write, done: bool) -> None:
+                # Say, an admission webhook of one team that is down: 500 for ever.
+                if write.name == "client-00" and not done:
+                    raise Retry(None, "failed calling webhook")
+
+            server.faults.append(fault)
+            server.put(*crowd(4))
+            await asyncio.sleep(5 * ROLLOUT)
+            return [raw["metadata"]["name"] for raw in server.all("deployments") if injected(raw)]
+
+    assert run(main()) == ["orders", "client-01", "client-02", "client-03"]

@@ -19,6 +19,8 @@ class Services:
 
     def __init__(self, context: Context) -> None:
         self._c = context
+        # What was refused, and when it may be sent again; anything else may be at once.
+        self._refused: dict[Ref, tuple[tuple[Action, ...], float]] = {}
 
     async def __call__(self, ref: Ref) -> float | None:
         """Bring the Services of one GrpcBalancedService, present or gone, to what they should be."""
@@ -26,6 +28,12 @@ class Services:
         plan = plan_services(snapshot, self._resolution(snapshot), self._c.clock.now(), self._c.settings.retire_after)
         for stranded in plan.stranded:
             await self._tell_stranded(stranded, ref)
+        refused, due = self._refused.get(ref, ((), 0.0))
+        wait = due - self._c.clock.monotonic()
+        if plan.actions and refused == plan.actions and wait > 0:
+            # Nothing that happened meanwhile changes what would be sent: events must not hurry it.
+            return wait
+        self._refused.pop(ref, None)
         try:
             for action in plan.actions:
                 await self._act(action)
@@ -34,6 +42,7 @@ class Services:
             return CONFLICT_AGAIN
         except (Invalid, Gone) as refusal:
             self._c.service_refusals[ref] = str(refusal)
+            self._refused[ref] = plan.actions, self._c.clock.monotonic() + REFUSED_AGAIN
             self._c.enqueue([StatusKey(*ref)])
             return REFUSED_AGAIN
         if self._c.service_refusals.pop(ref, None) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from grpcbalance.api import Reason
 from grpcbalance.events import Note, finding_note, regarding_workload
@@ -28,6 +28,8 @@ class Workloads:
     def __init__(self, context: Context) -> None:
         self._c = context
         self._waiting_since: dict[WorkloadRef, float] = {}
+        # The patch that was refused, and when it may be sent again; another patch may be at once.
+        self._refused: dict[WorkloadRef, tuple[dict[str, Any], float]] = {}
         # Decided about at least once; until then status has nothing lasting to tell of them.
         self.seen: set[WorkloadRef] = set()
 
@@ -40,7 +42,7 @@ class Workloads:
         decision = self._c.assessor().decide(workload, self.situation(ref))
         again = self._note_waits(ref, decision)
         if decision.patch is not None:
-            again = await self._patch(workload, decision)
+            again = await self._patch(workload, decision, decision.patch)
         self._c.metrics.workload(ref, [(str(f.role), f.state, str(f.reason)) for f in decision.findings])
         await self._tell(workload, decision)
         if ref not in self.seen:
@@ -74,6 +76,7 @@ class Workloads:
     def _forget(self, ref: WorkloadRef) -> None:
         self.seen.discard(ref)
         self._waiting_since.pop(ref, None)
+        self._refused.pop(ref, None)
         self._c.workload_refusals.pop(ref, None)
         self._c.view.waiting.pop(ref, None)
         self._c.metrics.workload(ref, [])
@@ -92,12 +95,17 @@ class Workloads:
         since = self._waiting_since.setdefault(ref, now)
         return max(1.0, self._c.settings.server_wait - (now - since))
 
-    async def _patch(self, workload: Workload, decision: Decision) -> float | None:
+    async def _patch(self, workload: Workload, decision: Decision, patch: dict[str, Any]) -> float | None:
         ref, in_flight = workload.ref, self._c.view.in_flight
+        refused, due = self._refused.get(ref, (None, 0.0))
+        wait = due - self._c.clock.monotonic()
+        if refused == patch and wait > 0:
+            # Nothing that happened meanwhile changes what would be sent: events must not hurry it.
+            return wait
         # Taken before the request, so that two workers cannot both take the last slot.
         in_flight.add(ref)
         try:
-            raw = await self._c.api.patch_workload(ref, decision.patch or {})
+            raw = await self._c.api.patch_workload(ref, patch)
         except BaseException as error:
             if workload.rollout is not Rollout.PROGRESSING:
                 in_flight.discard(ref)
@@ -105,6 +113,7 @@ class Workloads:
                 self._wake()
             if isinstance(error, Invalid):
                 self._c.workload_refusals[ref] = str(error)
+                self._refused[ref] = patch, self._c.clock.monotonic() + REFUSED_AGAIN
                 self._c.enqueue(_status_keys(decision))
                 return REFUSED_AGAIN
             if isinstance(error, (Conflict, Gone)):
@@ -112,6 +121,7 @@ class Workloads:
                 return CONFLICT_AGAIN
             raise
         self._c.workload_refusals.pop(ref, None)
+        self._refused.pop(ref, None)
         self._c.take(_PLURAL_OF[ref.kind], raw)
         await self._c.recorder.say(regarding_workload(workload), "write", _written(self._c.view.workloads.get(ref)))
         return None

@@ -172,6 +172,9 @@ def test_a_refused_service_is_told_and_heals() -> None:
     assert world.standing("orders") == ("Configured", "Configured")
     assert TARGET not in world.env("checkout")
     world.run(2.5 * REFUSED_AGAIN)
+    times = attempts(world, "orders-headless")
+    assert len(times) == 3
+    assert all(b - a >= REFUSED_AGAIN for a, b in itertools.pairwise(times))
     world.run(REFUSED_AGAIN)
     assert world.condition("Ready") == ("True", "Ready")
     assert world.env("checkout")[TARGET] == VALUE
@@ -232,6 +235,28 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(name: str) -> None:
     assert lost == 1
     assert [w.verb for w in world.server.writes if w.name == name and w.kind != PLURAL] in (["patch"], ["create"])
     assert world.condition("ClientsConfigured") == ("True", "Configured")
+
+
+def up(raw: Raw) -> None:
+    raw["endpoints"] = [make.endpoint("10.1.0.1", ready=True)]
+
+
+def down(raw: Raw) -> None:
+    raw["endpoints"] = []
+
+
+def test_what_happens_meanwhile_does_not_hurry_a_refused_patch() -> None:
+    # Any policy may refuse a thousand clients; each endpoint that flaps must not send their patches again.
+    world = World()
+    world.server.refuse("checkout")
+    shop(world)
+    before = len(attempts(world))
+    for number in range(40):
+        world.server.edit("endpointslices", "orders-headless-abc", up if number % 2 else down)
+        world.run(3.0)
+    times = attempts(world)[before - 1 :]
+    assert 2 <= len(times) <= 4
+    assert all(b - a >= REFUSED_AGAIN for a, b in itertools.pairwise(times))
 
 
 def test_a_users_change_of_a_refused_workload_is_tried_at_once() -> None:

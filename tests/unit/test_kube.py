@@ -3,122 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 from aiohttp import web
 
 from grpcbalance import kube as kube_module
 from grpcbalance.bucket import TokenBucket
-from grpcbalance.credentials import CredentialsError, load_credentials
 from grpcbalance.errors import Conflict, Expired, Gone, Invalid, KubeError, Retry
 from grpcbalance.kube import USER_AGENT, Kube
 from grpcbalance.model import Ref, WorkloadRef
 
-
-class Request(NamedTuple):
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Any
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, int]] = []
-        self.writes: list[tuple[str, str]] = []
-        self.dropped = 0
-
-    def requested(self, method: str, code: int) -> None:
-        self.requests.append((method, code))
-
-    def wrote(self, resource: str, verb: str) -> None:
-        self.writes.append((resource, verb))
-
-    def event_dropped(self) -> None:
-        self.dropped += 1
-
-
-Answer = Callable[[Request], Awaitable[web.StreamResponse]]
-
-
-class Server:
-    """Answers each request with the next of `answers`, the last one for ever; keeps what it was asked."""
-
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.requests: list[Request] = []
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        seen = Request(
-            request.method,
-            request.raw_path.partition("?")[0],
-            dict(request.query),
-            dict(request.headers),
-            json.loads(text) if text else None,
-        )
-        self.requests.append(seen)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return await answer(seen)
-
-
-def says(body: Any, status: int = 200, **headers: str) -> Answer:
-    async def answer(_: Request) -> web.Response:
-        return web.json_response(body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    return answer
-
-
-def refuses(code: int, message: str = "no", **headers: str) -> Answer:
-    return says({"kind": "Status", "status": "Failure", "code": code, "message": message}, code, **headers)
-
-
-@asynccontextmanager
-async def serving(server: Server, folder: Path) -> AsyncIterator[tuple[Kube, Counts]]:
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    counts = Counts()
-    try:
-        path = kubeconfig(folder, f"http://127.0.0.1:{runner.addresses[0][1]}")
-        async with Kube(counts, TokenBucket(1000, 1000), path) as kube:
-            yield kube, counts
-    finally:
-        await runner.cleanup()
-
-
-def kubeconfig(folder: Path, server: str, **user: Any) -> str:
-    path = folder / "kubeconfig"
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": user or {"token": "secret"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(yaml.safe_dump(document))
-    return str(path)
-
-
-def call(tmp_path: Path, use: Callable[[Kube], Awaitable[Any]], *answers: Answer) -> tuple[Any, Server, Counts]:
-    async def main() -> tuple[Any, Server, Counts]:
-        server = Server(*answers)
-        async with serving(server, tmp_path) as (kube, counts):
-            return await use(kube), server, counts
-
-    return asyncio.run(main())
-
+from .api_server import Answer, Counts, Request, Server, call, kubeconfig, refuses, says, serving
 
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "orders-headless"}}
 ORDERS = Ref("shop", "orders-headless")
@@ -358,91 +257,3 @@ def test_an_event_never_raises(tmp_path: Path, answer: Answer, dropped: int) -> 
     assert server.requests[0].path == "/api/v1/namespaces/shop/events"
     assert counts.dropped == dropped
     assert counts.writes == []
-
-
-def test_pages_follow_the_continue_token(tmp_path: Path) -> None:
-    async def use(kube: Kube) -> list[Any]:
-        return [page["items"] async for page in kube.pages("/api/v1/services", label_selector="a=b", limit=2)]
-
-    first, last = {"metadata": {"continue": "c&1"}, "items": [1, 2]}, {"metadata": {}, "items": [3]}
-    pages, server, _ = call(tmp_path, use, says(first), says(last))
-    assert pages == [[1, 2], [3]]
-    assert [r.query for r in server.requests] == [
-        {"limit": "2", "labelSelector": "a=b"},
-        {"limit": "2", "labelSelector": "a=b", "continue": "c&1"},
-    ]
-
-
-def test_an_expired_list_is_told(tmp_path: Path) -> None:
-    async def use(kube: Kube) -> None:
-        with pytest.raises(Expired):
-            async for _ in kube.pages("/api/v1/services"):
-                pass
-
-    call(tmp_path, use, says({"metadata": {"continue": "x"}, "items": []}), refuses(410))
-
-
-def test_pods_that_mention_a_host(tmp_path: Path) -> None:
-    def pod(name: str, *values: str | None, init: str = "") -> dict[str, Any]:
-        env = [{"name": "A", "value": v} if v is not None else {"name": "A", "valueFrom": {}} for v in values]
-        spec: dict[str, Any] = {"containers": [{"name": "side"}, {"name": "app", "env": env}]}
-        if init:
-            spec["initContainers"] = [{"name": "i", "env": [{"name": "B", "value": init}]}]
-        return {"metadata": {"name": name}, "spec": spec}
-
-    host = "orders-headless.shop.svc"
-    pods = [
-        pod("uses", "x", f"dns:///{host}.cluster.local.:5000"),
-        pod("other", "dns:///orders.shop.svc:5000", None),
-        pod("init", init=f"{host}:1"),
-        pod("none"),
-    ]
-
-    async def use(kube: Kube) -> list[str]:
-        return await kube.pods_mentioning("shop", host)
-
-    names, server, _ = call(tmp_path, use, says({"metadata": {}, "items": pods}))
-    assert names == ["uses", "init"]
-    assert server.requests[0].query["fieldSelector"] == "status.phase!=Succeeded,status.phase!=Failed"
-
-
-@pytest.mark.parametrize(
-    ("answer", "served"),
-    [
-        (says({"resources": [{"name": "grpcbalancedservices/status"}, {"name": "grpcbalancedservices"}]}), True),
-        (says({"resources": [{"name": "grpcbalancedservices/status"}]}), False),
-        (says({"resources": None}), False),
-        (refuses(404), False),
-        (refuses(503), False),
-    ],
-    ids=["served", "only a part of it", "nothing", "no such group", "not to be asked"],
-)
-def test_whether_a_kind_is_served(tmp_path: Path, answer: Answer, served: bool) -> None:
-    async def use(kube: Kube) -> bool:
-        return await kube.serves("grpcbalance.dev", "v1alpha1", "grpcbalancedservices")
-
-    found, server, _ = call(tmp_path, use, answer)
-    assert found is served
-    assert [request.path for request in server.requests] == ["/apis/grpcbalance.dev/v1alpha1"]
-
-
-def test_names_cannot_leave_their_place_in_the_path(tmp_path: Path) -> None:
-    async def use(kube: Kube) -> None:
-        await kube.get_service(Ref("a/../b", "c?d#e"))
-
-    _, server, _ = call(tmp_path, use, says({}))
-    assert server.requests[0].path == "/api/v1/namespaces/a%2F..%2Fb/services/c%3Fd%23e"
-
-
-def test_credentials_of_a_kubeconfig(tmp_path: Path) -> None:
-    found = asyncio.run(load_credentials(kubeconfig(tmp_path, "http://h:1")))
-    assert (found.server, found.authorization) == ("http://h:1", "Bearer secret")
-
-
-def test_no_credentials_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(CredentialsError, match="--kubeconfig"):
-        asyncio.run(load_credentials(None))
-    (tmp_path / "bad").write_text("{}")
-    with pytest.raises(CredentialsError):
-        asyncio.run(load_credentials(str(tmp_path / "bad")))

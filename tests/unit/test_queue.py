@@ -4,70 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
-from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from grpcbalance.bucket import TokenBucket
 from grpcbalance.errors import Invalid, Retry
-from grpcbalance.queue import BACKLOG, BACKOFF_CAP, FRESH, WorkQueue
+from grpcbalance.queue import BACKLOG, FRESH, WorkQueue
 
 from .fake_time import run
-
-
-class Hooks:
-    def __init__(self) -> None:
-        self.adds: list[str] = []
-        self.waits: list[float] = []
-        self.results: list[tuple[object, str]] = []
-
-    def added(self, lane: str) -> None:
-        self.adds.append(lane)
-
-    def started(self, key: object, waited: float) -> None:  # noqa: ARG002 - the protocol's signature
-        self.waits.append(waited)
-
-    def finished(self, key: object, took: float, result: str) -> None:  # noqa: ARG002 - the protocol's signature
-        self.results.append((key, result))
-
-
-class Work:
-    """Records when each key was worked on, relative to the start; `does` says what happens then."""
-
-    def __init__(self, does: Callable[[str], Awaitable[float | None]] | None = None) -> None:
-        self.log: list[tuple[str, float]] = []
-        self.does = does
-        self.running: list[str] = []
-
-    async def __call__(self, key: str) -> float | None:
-        assert key not in self.running, "two reconciliations of one key at a time"
-        self.log.append((key, round(asyncio.get_running_loop().time() - 1000.0, 6)))
-        self.running.append(key)
-        try:
-            return await self.does(key) if self.does else None
-        finally:
-            self.running.remove(key)
-
-
-@asynccontextmanager
-async def working(queue: WorkQueue[str], work: Work, workers: int = 1) -> Any:
-    task = asyncio.create_task(queue.run(work, workers))
-    yield
-    queue.close()
-    await task
-
-
-def make(**more: Any) -> WorkQueue[str]:
-    return WorkQueue(Hooks(), **{"jitter": lambda bound: bound, **more})
-
-
-async def settle(queue: WorkQueue[str]) -> None:
-    # In fake time this costs nothing, and the queue has no need of an event for its tests.
-    while not queue.drained():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+from .working import Hooks, Work, make, settle, working
 
 
 def test_adds_within_the_window_are_one_piece_of_work_and_do_not_push_it_out() -> None:
@@ -150,122 +94,6 @@ def test_backlog_is_not_starved_by_endless_fresh_work() -> None:
         return [key for key, _ in work.log].index("backlog")
 
     assert run(main()) == 9
-
-
-def test_failures_back_off_exponentially_up_to_a_cap_and_success_forgets_them() -> None:
-    async def main() -> list[float]:
-        queue, attempts = make(), 0
-
-        async def does(_: str) -> None:
-            nonlocal attempts
-            attempts += 1
-            if attempts <= 12:
-                raise ValueError("broken")
-
-        work = Work(does)
-        async with working(queue, work):
-            queue.add("a", 0)
-            await settle(queue)
-            assert attempts == 13
-            attempts = 11
-            queue.add("a", 0)
-            await settle(queue)
-        times = [when for _, when in work.log]
-        return [round(b - a, 3) for a, b in pairwise(times)]
-
-    gaps = run(main())
-    assert gaps[:4] == [1.0, 2.0, 4.0, 8.0]
-    assert gaps[9:12] == [BACKOFF_CAP] * 3
-    # After a success the first failure costs little again.
-    assert gaps[-1] == 1.0
-
-
-def test_the_default_jitter_is_full() -> None:
-    async def main() -> list[float]:
-        queue: WorkQueue[str] = WorkQueue(Hooks())
-        failed: dict[str, float] = {}
-        gaps: list[float] = []
-
-        async def does(key: str) -> None:
-            now = asyncio.get_running_loop().time()
-            if key in failed:
-                gaps.append(now - failed[key])
-                return
-            failed[key] = now
-            raise ValueError(key)
-
-        async with working(queue, Work(does), workers=8):
-            for number in range(200):
-                queue.add(str(number), 0)
-            await settle(queue)
-        return gaps
-
-    gaps = run(main())
-    assert len(gaps) == 200
-    assert 0 <= min(gaps) < 0.1
-    assert 0.9 < max(gaps) <= 1.0
-
-
-def test_one_bad_key_does_not_delay_another() -> None:
-    async def main() -> list[tuple[str, float]]:
-        queue = make()
-
-        async def does(key: str) -> None:
-            if key == "bad":
-                raise ValueError(key)
-
-        work = Work(does)
-        async with working(queue, work):
-            queue.add("bad", 0)
-            queue.add("good", 0)
-            await asyncio.sleep(0.5)
-            queue.add("good", 0)
-            await asyncio.sleep(0.1)
-        return work.log
-
-    assert run(main()) == [("bad", 0.0), ("good", 0.0), ("good", 0.5)]
-
-
-@pytest.mark.parametrize(("after", "second"), [(30.0, 30.5), (None, 1.0)])
-def test_retry_keeps_the_delay_that_the_server_asked_for(after: float | None, second: float) -> None:
-    async def main() -> list[tuple[str, float]]:
-        queue, failed = make(), False
-
-        async def does(_: str) -> None:
-            nonlocal failed
-            if not failed:
-                failed = True
-                raise Retry(after, "busy")
-
-        work = Work(does)
-        async with working(queue, work):
-            queue.add("a", 0)
-            await settle(queue)
-        return work.log
-
-    assert run(main()) == [("a", 0.0), ("a", second)]
-
-
-@pytest.mark.parametrize("wish", [0.0, 0.1, 1.0])
-def test_what_comes_during_a_failing_attempt_does_not_skip_the_back_off(wish: float) -> None:
-    async def main() -> list[tuple[str, float]]:
-        queue, failed = make(), False
-
-        async def does(_: str) -> None:
-            nonlocal failed
-            await asyncio.sleep(0.2)
-            if not failed:
-                failed = True
-                queue.add("a", wish)
-                raise Retry(5.0, "busy")
-
-        work = Work(does)
-        async with working(queue, work):
-            queue.add("a", 0)
-            await settle(queue)
-        return work.log
-
-    assert run(main()) == [("a", 0.0), ("a", 5.7)]
 
 
 def test_again_is_looked_at_again_and_a_change_comes_first() -> None:
@@ -381,34 +209,3 @@ def test_a_thousand_keys_each_once() -> None:
     log = run(main())
     assert len(log) == 1000
     assert len(set(log)) == 1000
-
-
-def test_bucket_lets_a_burst_go_then_keeps_the_rate() -> None:
-    async def main() -> list[float]:
-        bucket, times = TokenBucket(10, 3), []
-        for _ in range(6):
-            await bucket.take()
-            times.append(round(asyncio.get_running_loop().time() - 1000, 3))
-        await asyncio.sleep(10)
-        for _ in range(4):
-            await bucket.take()
-            times.append(round(asyncio.get_running_loop().time() - 1010.3, 3))
-        return times
-
-    assert run(main()) == [0, 0, 0, 0.1, 0.2, 0.3, 0, 0, 0, 0.1]
-
-
-def test_bucket_keeps_the_rate_among_many_takers_and_pauses_all() -> None:
-    async def main() -> list[float]:
-        bucket = TokenBucket(2, 1)
-
-        async def one() -> float:
-            await bucket.take()
-            return round(asyncio.get_running_loop().time() - 1000, 3)
-
-        takers = [asyncio.create_task(one()) for _ in range(4)]
-        await asyncio.sleep(0.7)
-        bucket.pause(5)
-        return [await taker for taker in takers]
-
-    assert run(main()) == [0, 0.5, 5.7, 5.7]

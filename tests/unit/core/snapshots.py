@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from grpcbalance.assess import Assessor
 from grpcbalance.desired import Resolution, resolve
 from grpcbalance.model import Ref, ServiceSnapshot, WorkloadRef
 from grpcbalance.names import PLURAL
+from grpcbalance.observe_workload import with_settled
 from grpcbalance.optin import Problem
 from grpcbalance.plan import Decision
 from grpcbalance.roles import Situation
-from grpcbalance.view import View
+from grpcbalance.view import KINDS, View
 from tests.unit.factories import DOMAIN, NAMESPACE
 
 PLURALS = {
@@ -59,3 +61,22 @@ def decide_in(name: str, *raws: dict[str, Any], **situation: Any) -> Decision:
 def reasons(decision: Decision) -> list[str]:
     """The reasons of its findings, in order."""
     return [str(finding.reason) for finding in decision.findings]
+
+
+def newer(raw: dict[str, Any], rv: int = 2, **changes: Any) -> dict[str, Any]:
+    """The object as a later version of itself."""
+    result = copy.deepcopy(raw) | copy.deepcopy(changes)
+    result["metadata"]["resourceVersion"] = str(rv)
+    return result
+
+
+def contents(view: View) -> Any:
+    """Everything that snapshots can show, and the indices behind it."""
+    settled_apart = {ref: with_settled(w, None) for ref, w in view.workloads.items()}
+    indices = {
+        name: {key: index[key] for key in index}
+        for name, index in vars(view).items()
+        if name in ("_wanting", "_referring", "_owned", "_slices", "_servers", "_clients", "_hosts")
+    }
+    names = {kind: view.names(kind) for kind in KINDS}
+    return view.balanced, view.services, view.slices, settled_apart, indices, names, view.in_flight

@@ -167,14 +167,10 @@ def test_sigterm_ends_the_operator_cleanly_within_ten_seconds(lab: Lab, api: Res
 def test_changes_made_while_the_operator_is_away_are_caught_up_with(lab: Lab, api: Rest, shop: Shop) -> None:
     opt_in(shop)
     shop.wait_configured()
-    deployment = path("apps/v1", "deployments", NAMESPACE, "grpcbalance-operator")
-    api.merge(deployment, {"spec": {"replicas": 0}})
-    old = operator.pod(api)["metadata"]["name"]
-    api.wait(path("v1", "pods", NAMESPACE, old), lambda _: False, within=30, what="operator gone", missing=True)
-    shop.merge("GrpcBalancedService", "orders", {"spec": {"server": {"maxConnectionAge": "2m"}}})
-    shop.annotate("checkout", client=None)
-    shop.delete("Service", "orders-headless")
-    api.merge(deployment, {"spec": {"replicas": 1}})
+    with operator.away(api):
+        shop.merge("GrpcBalancedService", "orders", {"spec": {"server": {"maxConnectionAge": "2m"}}})
+        shop.annotate("checkout", client=None)
+        shop.delete("Service", "orders-headless")
     wait_operator(lab)
     shop.wait_env("checkout", "GRPC_ORDERS_TARGET", None)
     shop.wait_env("orders", "GRPC_SERVER_MAX_CONNECTION_AGE_MS", "120000")

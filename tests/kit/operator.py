@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 from lab import Lab
 from lab.audit import AuditRecord
-from lab.install import NAMESPACE, wait_operator
+from lab.install import DEPLOYMENT, NAMESPACE, wait_operator
 from lab.rest import Object, Rest, path
 
 ACCOUNT: Final = f"system:serviceaccount:{NAMESPACE}:grpcbalance-operator"
@@ -22,10 +23,16 @@ def writes(lab: Lab, since: datetime) -> list[AuditRecord]:
     return [record for record in lab.writes(ACCOUNT, since=since) if record.resource != "events"]
 
 
-def pod(api: Rest) -> Object:
-    """The operator's running pod."""
-    pods = api.items(path("v1", "pods", NAMESPACE))
-    return next(p for p in pods if "deletionTimestamp" not in p["metadata"])
+def pod(api: Rest, within: float = 30.0) -> Object:
+    """The operator's pod, the next one while the last one ends."""
+    deadline = time.monotonic() + within
+    while True:
+        pods = api.items(path("v1", "pods", NAMESPACE))
+        found = next((p for p in pods if "deletionTimestamp" not in p["metadata"]), None)
+        if found is not None:
+            return found
+        assert time.monotonic() < deadline, f"no pod of the operator within {within:g} s"
+        time.sleep(0.1)
 
 
 def kill(lab: Lab, api: Rest) -> None:
@@ -43,6 +50,18 @@ def restart(lab: Lab, api: Rest) -> None:
     api.delete(path("v1", "pods", NAMESPACE, old))
     api.wait(path("v1", "pods", NAMESPACE, old), lambda _: False, within=30, what="old operator gone", missing=True)
     wait_operator(lab)
+
+
+@contextmanager
+def away(api: Rest) -> Iterator[None]:
+    """No operator runs within the block; whatever happens in it, there is one again afterwards."""
+    deployment, old = path("apps/v1", "deployments", NAMESPACE, DEPLOYMENT), pod(api)["metadata"]["name"]
+    api.merge(deployment, {"spec": {"replicas": 0}})
+    try:
+        api.wait(path("v1", "pods", NAMESPACE, old), lambda _: False, within=30, what="operator gone", missing=True)
+        yield
+    finally:
+        api.merge(deployment, {"spec": {"replicas": 1}})
 
 
 def wait_nothing_terminates(api: Rest, within: float = 120.0) -> None:

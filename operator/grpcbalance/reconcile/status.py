@@ -106,8 +106,12 @@ class Statuses:
             return None
         except Invalid:
             return REFUSED_AGAIN
-        # Not enqueued: what this write changes is what was just computed.
-        self._c.view.apply(PLURAL, None, raw)
+        keys = self._c.view.apply(PLURAL, None, raw)
+        stored = self._c.view.balanced.get(balanced.ref)
+        if stored is None or (stored.generation, stored.spec) != (balanced.generation, balanced.spec):
+            # An edit that the watch has not told of yet, and that will be no news when it does.
+            self._c.enqueue(keys)
+        # Otherwise not: what this write changes is what was just computed.
         for note in condition_notes(previous, status):
             await self._c.recorder.say(regarding_balanced(balanced), note.message.partition(":")[0], note)
         return None

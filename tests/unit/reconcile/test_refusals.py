@@ -101,6 +101,26 @@ def test_a_workload_that_goes_during_the_patch_is_forgotten() -> None:
     assert world.operator.view.in_flight == set()
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_an_edit_that_is_first_seen_in_the_answer_to_a_status_write_is_acted_on(number: int) -> None:
+    world = World()
+    left = number
+
+    def fault(write: Write, done: bool) -> None:
+        nonlocal left
+        if write.verb == "status" and not done:
+            left -= 1
+            if left == 0:
+                world.spec(PLURAL, "orders", serviceName="other", rollout={"allowUnsafe": True})
+
+    world.server.faults.append(fault)
+    shop(world)
+    assert left <= 0
+    assert world.env("checkout")[TARGET] == "dns:///other.shop.svc.cluster.local.:5000"
+    assert world.status()["observedGeneration"] == 2
+    assert world.condition("Ready") == ("True", "Ready")
+
+
 @pytest.mark.parametrize("error", [Conflict("uid"), Gone("not found")], ids=["made anew", "gone"])
 def test_a_status_of_an_object_that_is_no_more_is_let_go(error: Conflict | Gone) -> None:
     world = World()

@@ -17,7 +17,7 @@ from grpcbalance.names import PLURAL
 from grpcbalance.plan import Finding
 from grpcbalance.status import make_status
 
-from .context import REFUSED_AGAIN, Context
+from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 from .workloads import Workloads
 
 # Of these something follows within moments.
@@ -101,8 +101,11 @@ class Statuses:
         self._postponed.pop(balanced.ref, None)
         try:
             raw = await self._c.api.apply_status(balanced.ref, balanced.uid, status)
-        except (Conflict, Gone):
-            # Deleted, or deleted and made anew: the watch will tell.
+        except Conflict:
+            # Made anew, or written by others faster than the API server could merge ours.
+            return CONFLICT_AGAIN
+        except Gone:
+            # The watch will tell.
             return None
         except Invalid:
             return REFUSED_AGAIN

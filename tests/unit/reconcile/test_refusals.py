@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grpcbalance.errors import Conflict, Gone, Retry
+from grpcbalance.errors import Conflict, Retry
 from grpcbalance.names import PLURAL
 from grpcbalance.reconcile.context import REFUSED_AGAIN
 from tests.unit import factories as make
@@ -42,6 +42,14 @@ def add_env(**variables: str) -> Any:
         container["env"] = [*(container.get("env") or ()), *make.env(**variables)]
 
     return change
+
+
+def up(raw: Raw) -> None:
+    raw["endpoints"] = [make.endpoint("10.1.0.1", ready=True)]
+
+
+def down(raw: Raw) -> None:
+    raw["endpoints"] = []
 
 
 def attempts(world: World, name: str = "checkout") -> list[float]:
@@ -121,22 +129,23 @@ def test_an_edit_that_is_first_seen_in_the_answer_to_a_status_write_is_acted_on(
     assert world.condition("Ready") == ("True", "Ready")
 
 
-@pytest.mark.parametrize("error", [Conflict("uid"), Gone("not found")], ids=["made anew", "gone"])
-def test_a_status_of_an_object_that_is_no_more_is_let_go(error: Conflict | Gone) -> None:
-    world = World()
-    tries = 0
+def test_a_status_that_lost_a_race_is_written_again() -> None:
+    world = shop(World())
+    world.server.refuse("orders", Conflict("the object has been modified"), times=3)
+    world.server.edit("endpointslices", "orders-headless-abc", down)
+    world.run(10.0)
+    assert world.condition("Ready") == ("False", "NoEndpoints")
+    assert len(attempts(world, "orders")) <= 9
 
-    def fault(write: Write, done: bool) -> None:
-        nonlocal tries
-        if write.verb == "status" and not done:
-            tries += 1
-            if tries == 1:
-                raise error
 
-    world.server.faults.append(fault)
-    shop(world)
-    # Written with the next change; nothing was tried in between.
-    assert world.condition("Ready") == ("True", "Ready")
+def test_a_status_of_an_object_that_is_gone_is_let_go() -> None:
+    world = shop(World(watch_delay=5.0))
+    world.server.edit("endpointslices", "orders-headless-abc", down)
+    world.run(4.9)
+    world.server.remove(PLURAL, "orders")
+    before = len(world.server.attempts)
+    world.run(LONG)
+    assert [write.verb for write in world.server.attempts[before:]] == ["status"]
 
 
 # -- refusals -------------------------------------------------------------------------------------------------
@@ -255,14 +264,6 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(name: str) -> None:
     assert lost == 1
     assert [w.verb for w in world.server.writes if w.name == name and w.kind != PLURAL] in (["patch"], ["create"])
     assert world.condition("ClientsConfigured") == ("True", "Configured")
-
-
-def up(raw: Raw) -> None:
-    raw["endpoints"] = [make.endpoint("10.1.0.1", ready=True)]
-
-
-def down(raw: Raw) -> None:
-    raw["endpoints"] = []
 
 
 def test_what_happens_meanwhile_does_not_hurry_a_refused_patch() -> None:

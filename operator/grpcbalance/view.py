@@ -264,8 +264,8 @@ class View:
         return self.services.get(Ref(balanced.ref.namespace, balanced.service_ref))
 
     def in_namespace(self, namespace: str) -> list[Ref]:
-        """GrpcBalancedServices of a namespace."""
-        return [ref for ref in self.balanced if ref.namespace == namespace]
+        """GrpcBalancedServices of a namespace, sorted: a restart must tell of the same one first."""
+        return sorted(ref for ref in self.balanced if ref.namespace == namespace)
 
 
 def _same(old: Service | Workload, new: Service | Workload) -> bool:

@@ -120,8 +120,8 @@ class Server:
         return Ref(namespace, name) in self._objects[kind]
 
     def all(self, kind: str) -> Iterator[Raw]:
-        """All objects of a kind."""
-        yield from copied(list(self._objects[kind].values()))
+        """All objects of a kind, by name as in a LIST."""
+        yield from copied([self._objects[kind][ref] for ref in sorted(self._objects[kind])])
 
     def count(self, kind: str, test: Callable[[Raw], bool]) -> int:
         """How many objects of a kind pass a test; they are no copies."""

@@ -91,6 +91,19 @@ def _held() -> World:
     return world
 
 
+def _held_for_two() -> World:
+    # Two services of the same pods, both with clients; the one that was made later is listed first.
+    world = World()
+    both = make.container(env=make.env(T="dns:///alias-headless.shop.svc.cluster.local.:5000"))
+    world.server.put(make.gbs(), make.server(), make.deployment(client="orders,alias", containers=[both]))
+    world.start().run(10.0)
+    world.server.put(make.gbs("alias", selector={"app": "orders"}))
+    world.spec(PLURAL, "orders", server={"maxConnectionAge": "2m"})
+    world.run(LONG)
+    assert world.condition("ServersConfigured") == ("False", "UnsafeRollout")
+    return world
+
+
 def _object_gone() -> World:
     world = shop(World())
     world.server.remove(PLURAL, "orders")
@@ -129,6 +142,7 @@ SITUATIONS = [
     _own_value,
     _no_endpoints,
     _held,
+    _held_for_two,
     _object_gone,
     _not_accepted,
     _name_taken,

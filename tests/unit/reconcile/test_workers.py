@@ -126,4 +126,4 @@ def test_a_slot_that_a_failing_patch_gives_back_is_taken_by_who_waits_for_it() -
             await asyncio.sleep(5 * ROLLOUT)
             return [raw["metadata"]["name"] for raw in server.all("deployments") if injected(raw)]
 
-    assert run(main()) == ["orders", "client-01", "client-02", "client-03"]
+    assert run(main()) == ["client-01", "client-02", "client-03", "orders"]

@@ -79,4 +79,6 @@ def contents(view: View) -> Any:
         if name in ("_wanting", "_referring", "_owned", "_slices", "_servers", "_clients", "_hosts")
     }
     names = {kind: view.names(kind) for kind in KINDS}
-    return view.balanced, view.services, view.slices, settled_apart, indices, names, view.in_flight
+    # A rollout of one that has opted out meanwhile counts until it ends; who comes later cannot know whose it is.
+    in_flight = {ref for ref in view.in_flight if view.workloads[ref].annotations}
+    return view.balanced, view.services, view.slices, settled_apart, indices, names, in_flight

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .api import Reason, Spec, parse_spec
-from .model import Balanced, Ref, Service, ServiceSnapshot, Workload
+from .model import Balanced, Ref, Service, ServicePort, ServiceSnapshot, Workload
 from .names import (
     ANNOTATION_OWNER_UID,
     ANNOTATION_UNREFERENCED,
@@ -245,9 +245,13 @@ def is_ours(service: Service, balanced: Balanced) -> bool:
     return labelled or service.owner_uid == balanced.uid
 
 
+def wanted_port(resolution: Resolution) -> ServicePort:
+    """The only port of the headless Service."""
+    return ServicePort(PORT_NAME, resolution.port, resolution.port, "TCP", APP_PROTOCOL)
+
+
 def drifted(service: Service, balanced: Balanced, resolution: Resolution) -> bool:
     """Whether the live Service differs in anything that we set. Its cluster IP is not among it: immutable."""
-    ports = [(p.name, p.port, p.target_port, p.protocol, p.app_protocol) for p in service.ports]
     return not (
         service.managed
         and service.balanced == balanced.ref.name
@@ -255,7 +259,7 @@ def drifted(service: Service, balanced: Balanced, resolution: Resolution) -> boo
         and service.unreferenced_since is None
         and service.type == "ClusterIP"
         and service.selector == resolution.selector
-        and ports == [(PORT_NAME, resolution.port, resolution.port, "TCP", APP_PROTOCOL)]
+        and service.ports == (wanted_port(resolution),)
         and not service.publish_not_ready
         and service.ip_family_policy == "SingleStack"
     )

@@ -7,11 +7,11 @@ look is live, and so the reconciler's). The time since when is kept on the Servi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from .desired import Resolution, drifted, headless_service, is_ours, marked
+from .desired import Resolution, drifted, headless_service, is_ours, marked, wanted_port
 from .model import Service, ServiceSnapshot, WorkloadRef
 
 
@@ -95,7 +95,8 @@ def _wanted(snapshot: ServiceSnapshot, resolution: Resolution) -> list[Action]:
     ports = manifest["spec"]["ports"]
     if all((port.port, port.protocol) == (ports[0]["port"], ports[0]["protocol"]) for port in live.ports):
         return [apply]
-    return [ReplacePorts(live, ports), apply]
+    replaced = replace(live, ports=(wanted_port(resolution),))
+    return [ReplacePorts(live, ports), *([apply] if drifted(replaced, balanced, resolution) else [])]
 
 
 def _retire(

@@ -62,10 +62,15 @@ def test_rule8_drift_is_repaired_by_apply_with_its_uid() -> None:
 )
 def test_rule8_ports_of_another_key_are_replaced_before_apply_could_double_them(ports: list[Raw]) -> None:
     # Server-side apply merges ports by number and protocol, and keeps those that another manager set.
-    replaced, applied = plan(make.gbs(), make.headless(ports=ports)).actions
+    (replaced,) = plan(make.gbs(), make.headless(ports=ports)).actions
     assert isinstance(replaced, ReplacePorts)
     assert [(port["name"], port["port"], port["protocol"]) for port in replaced.ports] == [("grpc", 5000, "TCP")]
-    assert isinstance(applied, Apply)
+
+
+def test_rule8_what_else_differs_is_applied_after_the_ports_are_right() -> None:
+    foreign = [{"name": "grpc", "port": 6000, "targetPort": 6000}]
+    actions = plan(make.gbs(), make.headless(ports=foreign, publishNotReadyAddresses=True)).actions
+    assert [type(action) for action in actions] == [ReplacePorts, Apply]
 
 
 def test_rule8_a_port_of_the_same_key_needs_no_more_than_an_apply() -> None:

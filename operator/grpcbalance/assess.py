@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .api import Reason
-from .desired import Resolution
+from .desired import allows_unsafe
 from .model import Ref, Workload
 from .optin import read_opt_in
 from .plan import CONFIGURED, Decision, Finding, decide
@@ -35,19 +35,14 @@ class Assessor:
         # A name in another namespace is never looked up: nothing may be learnt about it.
         local = [ref for ref in opt_in.refs if ref.namespace == workload.ref.namespace]
         states: Mapping[Ref, ServiceState | None] = {ref: self.state(ref) for ref in local}
-        return decide(workload, states, lambda: self._served(workload), situation)
+        return decide(workload, states, lambda: self._endangered(workload), situation)
 
-    def _served(self, workload: Workload) -> Iterator[ServiceState]:
-        """Services whose pods this workload provides: its template's labels tell, whatever it is annotated with."""
-        for ref in self.view.in_namespace(workload.ref.namespace):
-            state = self.state(ref)
-            if state is not None and _selects(state, workload):
-                yield state
-
-
-def _selects(state: ServiceState, workload: Workload) -> bool:
-    resolution = state.resolution
-    return isinstance(resolution, Resolution) and set(resolution.selector) <= set(workload.labels)
+    def _endangered(self, workload: Workload) -> Iterator[Ref]:
+        """Services whose clients a rollout of this workload could hurt, but for those that allow it."""
+        for ref in self.view.endangered_by(workload):
+            balanced = self.view.balanced.get(ref)
+            if balanced is None or not allows_unsafe(balanced):
+                yield ref
 
 
 def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]) -> Finding:

@@ -50,7 +50,6 @@ class Resolution:
     service_config: str
     client_variables: Mapping[str, str]
     server_variables: Mapping[str, str]
-    allow_unsafe: bool
     unmanaged: bool
 
 
@@ -77,6 +76,12 @@ def resolve(snapshot: ServiceSnapshot, balanced: Balanced, cluster_domain: str) 
         return port
     number, confirmed = port
     return _assemble(balanced, spec, source, (number, confirmed), cluster_domain)
+
+
+def allows_unsafe(balanced: Balanced) -> bool:
+    """Whether its people accept unsafe rollouts; the spec need not be accepted otherwise."""
+    spec = _spec(balanced.spec)
+    return isinstance(spec, Spec) and spec.rollout.allow_unsafe
 
 
 def _assemble(
@@ -110,7 +115,6 @@ def _assemble(
         service_config=service_config(spec.client),
         client_variables=client,
         server_variables=server,
-        allow_unsafe=spec.rollout.allow_unsafe,
         unmanaged=spec.server.mode == "Unmanaged",
     )
 

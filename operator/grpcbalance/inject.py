@@ -7,7 +7,7 @@ record on the pod template lists it and its value still has the recorded hash; o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -103,7 +103,10 @@ def entries(workload: Workload, wanted: Wanted) -> dict[tuple[str, str], Entry]:
         container = workload.container(name)
         ours = recorded(workload.record, name)
         for variable, value in variables.items() if container else ():
-            states[name, variable] = entry(container, ours.get(variable), variable, value_hash(value))  # type: ignore[arg-type]  # the loop is empty without a container
+            state = entry(container, ours.get(variable), variable, value_hash(value))  # type: ignore[arg-type]  # the loop is empty without a container
+            # Somebody applies our old value as their own by now; theirs wins, as any other would.
+            taken_over = state is Entry.STALE and (name, variable) in workload.co_owned
+            states[name, variable] = Entry.FOREIGN if taken_over else state
     return states
 
 
@@ -133,6 +136,25 @@ def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
 def duplicates(workload: Workload, wanted: Wanted) -> tuple[tuple[str, str], ...]:
     """Wanted variables whose name stands twice in a container."""
     return tuple(key for key, state in entries(workload, wanted).items() if state is Entry.DUPLICATE)
+
+
+def removes_all(workload: Workload, patch: Mapping[str, Any]) -> bool:
+    """Whether nothing of ours is left after a patch of `changes`."""
+    template: Any = patch
+    for step in TEMPLATE_PATH[workload.ref.kind]:
+        template = template[step]
+    return template["metadata"]["annotations"][ANNOTATION_INJECTED] is None
+
+
+def env_from_note(workload: Workload, containers: Iterable[str] = ()) -> str:
+    """What people should know whose containers (all, if none are named) have variables that cannot be seen here."""
+    named = tuple(containers) or [container.name for container in workload.containers]
+    hidden = [c.name for c in workload.containers if c.env_from and c.name in named]
+    if not hidden:
+        return ""
+    return (
+        f"container {', '.join(hidden)} has envFrom: where it sets a variable of the same name, the injected one wins"
+    )
 
 
 def still_ours(workload: Workload, container: Container) -> dict[str, str]:

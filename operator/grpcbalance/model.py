@@ -167,6 +167,7 @@ class Container:
     ports: tuple[ContainerPort, ...]
     env: tuple[EnvVar, ...]
     pre_stop_seconds: float
+    env_from: bool
 
 
 class Rollout(StrEnum):
@@ -208,6 +209,7 @@ class Workload:
     replicas: int
     min_ready_seconds: int
     recreates: bool
+    takes_all: bool
 
     def annotation(self, key: str) -> str | None:
         """Value of one of our annotations, or None."""

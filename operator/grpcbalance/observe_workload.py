@@ -52,6 +52,7 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         replicas=_replicas(spec),
         min_ready_seconds=spec.get("minReadySeconds", 0),
         recreates=(spec.get("strategy") or {}).get("type") == "Recreate",
+        takes_all=_takes_all(spec),
     )
 
 
@@ -83,6 +84,7 @@ def _container(raw: Raw, pod: Raw) -> Container:
         ports=tuple(ContainerPort(p.get("name", ""), p["containerPort"]) for p in raw.get("ports") or ()),
         env=tuple(_env_var(entry) for entry in raw.get("env") or ()),
         pre_stop_seconds=min(_pre_stop_seconds(raw), pod.get("terminationGracePeriodSeconds", 30)),
+        env_from=bool(raw.get("envFrom")),
     )
 
 
@@ -174,13 +176,33 @@ def deployment_rollout(raw: Raw) -> Rollout:
     wanted, updated = _replicas(raw["spec"]), status.get("updatedReplicas", 0)
     if status.get("observedGeneration", 0) < raw["metadata"].get("generation", 0):
         return Rollout.PROGRESSING
-    if any(
-        c.get("type") == "Progressing" and c.get("reason") == "ProgressDeadlineExceeded"
-        for c in status.get("conditions") or ()
-    ):
+    reasons = {c.get("reason") for c in status.get("conditions") or () if c.get("type") == "Progressing"}
+    if "ProgressDeadlineExceeded" in reasons:
         return Rollout.FAILED
-    done = updated >= wanted and status.get("replicas", 0) <= updated and status.get("availableReplicas", 0) >= updated
-    return Rollout.COMPLETE if done else Rollout.PROGRESSING
+    if status.get("replicas", 0) > updated:
+        return Rollout.PROGRESSING
+    # Once it was complete, pods that fail or are added later are no rollout: all have the template already, and
+    # Kubernetes measures no progress of them, so there would be no end to wait for.
+    completed_before = "NewReplicaSetAvailable" in reasons and (updated > 0 or wanted == 0)
+    done = updated >= wanted and status.get("availableReplicas", 0) >= updated
+    return Rollout.COMPLETE if done or completed_before else Rollout.PROGRESSING
+
+
+def _takes_all(spec: Raw) -> bool:
+    """Whether a rolling update may take every old pod at once: maxUnavailable, resolved as the API defines it."""
+    replicas = _replicas(spec)
+    rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
+    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
+    unavailable = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    return (unavailable or (0 if surge else 1)) >= replicas > 0
+
+
+def _share(value: int | str, of: int, *, up: bool) -> int:
+    """A number, or a percentage of `of`, rounded up or down."""
+    if isinstance(value, int):
+        return value
+    percent = int(value.removesuffix("%"))
+    return -(-percent * of // 100) if up else percent * of // 100
 
 
 def with_settled(workload: Workload, settled: Record | None) -> Workload:

@@ -12,6 +12,7 @@ from .names import (
     ANNOTATION_CLIENT,
     ANNOTATION_CONTAINERS,
     ANNOTATION_INJECTED,
+    ANNOTATION_ON_REMOVE,
     ANNOTATION_PAUSED,
     ANNOTATION_SERVER,
     OPT_IN_ANNOTATIONS,
@@ -58,6 +59,10 @@ def read_opt_in(workload: Workload) -> OptIn:
                 Reason.INVALID_ANNOTATION,
                 f"{ANNOTATION_INJECTED} on the pod template cannot be read; the operator owns it; remove it",
             )
+        )
+    if workload.annotation(ANNOTATION_ON_REMOVE) is not None:
+        problems.append(
+            _invalid(ANNOTATION_ON_REMOVE, "is not available in this version; while it stands nothing changes")
         )
     servers = _refs(workload, ANNOTATION_SERVER, problems)
     if len(servers) > 1:

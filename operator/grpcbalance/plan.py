@@ -12,7 +12,6 @@ from typing import Any
 
 from . import inject
 from .api import Reason
-from .desired import Resolution
 from .inject import Entry
 from .model import Ref, Role, Rollout, Workload
 from .names import ANNOTATION_PAUSED, value_hash
@@ -61,14 +60,14 @@ class Decision:
 def decide(
     workload: Workload,
     states: Mapping[Ref, ServiceState | None],
-    served: Callable[[], Iterable[ServiceState]],
+    endangered: Callable[[], Iterable[Ref]],
     situation: Situation,
 ) -> Decision:
     """Decide about a workload.
 
-    `states` has every service its annotations name (None: there is no such object); `served` tells every service
-    whose pods it provides, annotated or not: their clients are who a rollout of it could hurt. It is asked only
-    when a rollout is due, since it costs a look at every service of the namespace.
+    `states` has every service its annotations name (None: there is no such object); `endangered` tells the services
+    whose clients a rollout of it could hurt. It is asked only when a rollout is due, since it costs a look at every
+    service of the namespace.
     """
     opt_in = read_opt_in(workload)
     parts = read_roles(workload, opt_in, states, situation)
@@ -76,7 +75,7 @@ def decide(
     # While anything is unresolved nothing is taken away: the old values still work.
     resolved = not opt_in.problems and all(part.problem is None for part in parts)
     changes = inject.changes(workload, wanted, remove=resolved and workload.controller is None)
-    gate = None if changes.patch is None else _gate(workload, opt_in, served, situation)
+    gate = None if changes.patch is None else _gate(workload, opt_in, endangered, situation)
     findings = tuple(_finding(part, workload, gate, situation) for part in parts)
     if opt_in.problems and not findings:
         findings = (_whole(opt_in.problems[0]),)
@@ -113,26 +112,22 @@ def _merge(parts: Iterable[RoleState]) -> dict[str, dict[str, str]]:
 
 
 def _gate(
-    workload: Workload, opt_in: OptIn, served: Callable[[], Iterable[ServiceState]], situation: Situation
+    workload: Workload, opt_in: OptIn, endangered: Callable[[], Iterable[Ref]], situation: Situation
 ) -> Problem | None:
     """Why a patch that is due is not sent now: each of these ends by itself or by what its message says."""
     if opt_in.paused:
         return Problem(Reason.PAUSED, f"a change is due; remove annotation {ANNOTATION_PAUSED} to let it happen")
     if workload.paused:
         return Problem(Reason.DEPLOYMENT_PAUSED, "its rollout is paused; the change waits until it is resumed")
-    for state in served() if workload.replicas > 0 and not is_safe(workload) else ():
-        if state.has_clients and not _allows_unsafe(state):
-            return Problem(Reason.UNSAFE_ROLLOUT, unsafe_message(workload, state.ref))
+    hurt = next(iter(endangered()), None) if workload.replicas > 0 and not is_safe(workload) else None
+    if hurt is not None:
+        return Problem(Reason.UNSAFE_ROLLOUT, unsafe_message(workload, hurt))
     if workload.rollout is not Rollout.PROGRESSING and situation.rollouts >= situation.max_rollouts:
         return Problem(
             Reason.ROLLOUT_LIMIT,
             f"{situation.max_rollouts} rollouts are in flight, as many as are allowed; it waits for one to end",
         )
     return None
-
-
-def _allows_unsafe(state: ServiceState) -> bool:
-    return isinstance(state.resolution, Resolution) and state.resolution.allow_unsafe
 
 
 def _finding(part: RoleState, workload: Workload, gate: Problem | None, situation: Situation) -> Finding:
@@ -154,7 +149,7 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
         listed = ", ".join(f"{variable} (container {container})" for container, variable in foreign)
         return Problem(Reason.ENV_CONFLICT, f"has its own {listed}; it wins. Remove it to use the injected value")
     if workload.rollout is Rollout.COMPLETE or _settled(part, workload):
-        return Problem(Reason.CONFIGURED, "")
+        return Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
     if workload.rollout is Rollout.FAILED:
         return Problem(Reason.ROLLOUT_FAILED, "the rollout that brings the values exceeded its progress deadline")
     return Problem(Reason.ROLLING_OUT, "the values are being rolled out")

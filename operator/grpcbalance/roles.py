@@ -24,7 +24,6 @@ class ServiceState:
     ref: Ref
     resolution: Resolution | Problem
     serving: bool
-    has_clients: bool
     servers_settled: bool
 
 
@@ -64,12 +63,11 @@ def service_state(snapshot: ServiceSnapshot, cluster_domain: str) -> ServiceStat
         return None
     resolution = resolve(snapshot, snapshot.balanced, cluster_domain)
     if isinstance(resolution, Problem):
-        return ServiceState(snapshot.ref, resolution, serving=False, has_clients=False, servers_settled=False)
+        return ServiceState(snapshot.ref, resolution, serving=False, servers_settled=False)
     return ServiceState(
         ref=snapshot.ref,
         resolution=resolution,
         serving=serving(snapshot, resolution),
-        has_clients=any(resolution.host in client.hosts for client in snapshot.clients),
         servers_settled=all(_server_settled(server, resolution) for server in snapshot.servers),
     )
 

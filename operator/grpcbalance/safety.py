@@ -15,10 +15,13 @@ SAFE_SECONDS = 35
 
 
 def is_safe(workload: Workload) -> bool:
-    """Whether old pods outlive the resolvers' floor: by minReadySeconds, or each app's preStop."""
+    """Whether old pods outlive the resolvers' floor: by minReadySeconds, or each app's preStop.
+
+    minReadySeconds does not help where maxUnavailable lets all old pods go before any new one is ready.
+    """
     if workload.recreates:
         return False
-    if workload.min_ready_seconds >= SAFE_SECONDS:
+    if workload.min_ready_seconds >= SAFE_SECONDS and not workload.takes_all:
         return True
     apps = [container for container in workload.containers if container.name not in SIDECARS]
     return bool(apps) and all(container.pre_stop_seconds >= SAFE_SECONDS for container in apps)
@@ -30,6 +33,11 @@ def unsafe_message(workload: Workload, service: Ref) -> str:
         return (
             f"strategy Recreate leaves clients of {service.name} without any server; use RollingUpdate with "
             f"spec.minReadySeconds: {SAFE_SECONDS}, or set rollout.allowUnsafe on {service.name}"
+        )
+    if workload.takes_all and workload.min_ready_seconds >= SAFE_SECONDS:
+        return (
+            f"maxUnavailable lets a rollout take all {workload.replicas} pods at once, which leaves clients of "
+            f"{service.name} without servers; lower it, or set rollout.allowUnsafe on {service.name}"
         )
     return (
         f"a rollout now could leave clients of {service.name} without servers for up to 30s; set "

@@ -202,6 +202,11 @@ class View:
         workload = self.workloads.get(ref)
         self.waiting.setdefault(ref, workload is not None and not _roles(workload)[Role.SERVER])
 
+    def servers_in_line(self, ref: WorkloadRef) -> bool:
+        """Whether a server of what this workload calls waits for a rollout slot."""
+        called = _roles(self.workloads.get(ref))[Role.CLIENT]
+        return any(server in self.waiting for service in called for server in self._servers[service] - {ref})
+
     def pop_waiting(self, count: int) -> list[WorkloadRef]:
         """Take the next of the workloads that wait for a rollout slot.
 
@@ -263,9 +268,16 @@ class View:
             return None
         return self.services.get(Ref(balanced.ref.namespace, balanced.service_ref))
 
-    def in_namespace(self, namespace: str) -> list[Ref]:
-        """GrpcBalancedServices of a namespace, sorted: a restart must tell of the same one first."""
-        return sorted(ref for ref in self.balanced if ref.namespace == namespace)
+    def endangered_by(self, workload: Workload) -> Iterator[Ref]:
+        """GrpcBalancedServices, present or gone, of which this workload provides pods that others call.
+
+        Judged by what clients see: our live Services, their selectors, and whose templates name their hosts.
+        """
+        labels, namespace = set(workload.labels), workload.ref.namespace
+        for owner in sorted(ref for ref in self._owned if ref.namespace == namespace):
+            services = [self.services[name] for name in sorted(self._owned[owner])]
+            if any(set(s.selector) <= labels and self._hosts[observe.host_of(s)] - {workload.ref} for s in services):
+                yield owner
 
 
 def _same(old: Service | Workload, new: Service | Workload) -> bool:

@@ -124,5 +124,7 @@ class Reason(StrEnum):
     """The GrpcBalancedService is gone, its Service stays because this workload's pods use it."""
     INJECTED = "Injected"
     """Event: our variables were written into the workload."""
+    ENV_FROM = "EnvFrom"
+    """Event: the same, into a container whose envFrom may set variables of the same names; ours win."""
     REMOVED = "Removed"
     """Event: our variables were removed from the workload."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from grpcbalance.api import Reason
 from grpcbalance.events import Note, finding_note, regarding_workload
+from grpcbalance.inject import env_from_note, removes_all
 from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
 from grpcbalance.plan import Decision
@@ -22,14 +23,31 @@ _LIMITED_AGAIN: Final = 300.0
 _HELD_AGAIN: Final = 60.0
 
 
+# What an API server answers with that accepts a change and leaves everything as it was.
+_UNDONE: Final = "patch deployments: the API server accepted it and changed nothing: does a webhook or policy undo it?"
+
+
+class _Refused(NamedTuple):
+    """A write that was refused: of what state of which workload, what it said, and when it may be sent again."""
+
+    workload: Workload
+    body: dict[str, Any]
+    message: str
+    due: float
+
+    def is_same(self, workload: Workload, patch: dict[str, Any] | None) -> bool:
+        """Whether the same would be written to the same; how its rollout goes and its version make no difference."""
+        return patch is not None and (self.workload, self.body) == (_without_progress(workload), _body(patch))
+
+
 class Workloads:
     """Patches workloads as `plan.decide` says, and keeps count of who waits for what."""
 
     def __init__(self, context: Context) -> None:
         self._c = context
         self._waiting_since: dict[WorkloadRef, float] = {}
-        # The patch that was refused, and when it may be sent again; another patch may be at once.
-        self._refused: dict[WorkloadRef, tuple[dict[str, Any], float]] = {}
+        # Another write may be sent at once.
+        self._refused: dict[WorkloadRef, _Refused] = {}
         # Decided about at least once; until then status has nothing lasting to tell of them.
         self.seen: set[WorkloadRef] = set()
 
@@ -40,6 +58,11 @@ class Workloads:
             self._forget(ref)
             return None
         decision = self._c.assessor().decide(workload, self.situation(ref))
+        refused = self._refused.get(ref)
+        if ref in self._c.workload_refusals and not (refused and refused.is_same(workload, decision.patch)):
+            # What was refused is not what is due now, so nothing is to be told of it.
+            del self._c.workload_refusals[ref]
+            decision = self._c.assessor().decide(workload, self.situation(ref))
         again = self._note_waits(ref, decision)
         if decision.patch is not None:
             again = await self._patch(workload, decision, decision.patch)
@@ -62,7 +85,8 @@ class Workloads:
         return Situation(
             rollouts=len(self._c.view.in_flight) - (ref in self._c.view.in_flight),
             max_rollouts=self._c.settings.max_concurrent_rollouts,
-            waited=now - self._waiting_since.get(ref, now),
+            # Servers that stand in line for a slot are about to be configured: no client goes before them.
+            waited=0.0 if self._c.view.servers_in_line(ref) else now - self._waiting_since.get(ref, now),
             server_wait=self._c.settings.server_wait,
             refusal=self._c.workload_refusals.get(ref),
         )
@@ -76,8 +100,7 @@ class Workloads:
     def _forget(self, ref: WorkloadRef) -> None:
         self.seen.discard(ref)
         self._waiting_since.pop(ref, None)
-        self._refused.pop(ref, None)
-        self._c.workload_refusals.pop(ref, None)
+        self._forget_refusal(ref)
         self._c.view.waiting.pop(ref, None)
         self._c.metrics.workload(ref, [])
 
@@ -92,39 +115,54 @@ class Workloads:
             self._waiting_since.pop(ref, None)
             return _HELD_AGAIN if Reason.UNSAFE_ROLLOUT in reasons else None
         now = self._c.clock.monotonic()
+        if self._c.view.servers_in_line(ref):
+            self._waiting_since[ref] = now
         since = self._waiting_since.setdefault(ref, now)
         return max(1.0, self._c.settings.server_wait - (now - since))
 
     async def _patch(self, workload: Workload, decision: Decision, patch: dict[str, Any]) -> float | None:
-        ref, in_flight = workload.ref, self._c.view.in_flight
-        refused, due = self._refused.get(ref, (None, 0.0))
-        wait = due - self._c.clock.monotonic()
-        if refused == patch and wait > 0:
+        ref, refused = workload.ref, self._refused.get(workload.ref)
+        if refused and refused.is_same(workload, patch) and refused.due > self._c.clock.monotonic():
             # Nothing that happened meanwhile changes what would be sent: events must not hurry it.
-            return wait
+            self._c.workload_refusals[ref] = refused.message
+            return refused.due - self._c.clock.monotonic()
         # Taken before the request, so that two workers cannot both take the last slot.
-        in_flight.add(ref)
+        self._c.view.in_flight.add(ref)
         try:
             raw = await self._c.api.patch_workload(ref, patch)
         except BaseException as error:
-            if workload.rollout is not Rollout.PROGRESSING:
-                in_flight.discard(ref)
-                # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
-                self._wake()
+            self._give_back(workload)
             if isinstance(error, Invalid):
-                self._c.workload_refusals[ref] = str(error)
-                self._refused[ref] = patch, self._c.clock.monotonic() + REFUSED_AGAIN
-                self._c.enqueue(_status_keys(decision))
-                return REFUSED_AGAIN
+                return self._refuse(workload, patch, decision, str(error))
             if isinstance(error, (Conflict, Gone)):
                 # It changed, or went, under us; the watch is about to tell, then it is decided anew.
                 return CONFLICT_AGAIN
             raise
-        self._c.workload_refusals.pop(ref, None)
-        self._refused.pop(ref, None)
+        if raw["metadata"]["resourceVersion"] == workload.resource_version:
+            self._give_back(workload)
+            return self._refuse(workload, patch, decision, _UNDONE)
+        self._forget_refusal(ref)
         self._c.take(_PLURAL_OF[ref.kind], raw)
-        await self._c.recorder.say(regarding_workload(workload), "write", _written(self._c.view.workloads.get(ref)))
+        await self._c.recorder.say(regarding_workload(workload), "write", _written(workload, patch))
         return None
+
+    def _give_back(self, workload: Workload) -> None:
+        """The slot of a patch that changed nothing."""
+        if workload.rollout is not Rollout.PROGRESSING:
+            self._c.view.in_flight.discard(workload.ref)
+            # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
+            self._wake()
+
+    def _refuse(self, workload: Workload, patch: dict[str, Any], decision: Decision, message: str) -> float:
+        self._c.workload_refusals[workload.ref] = message
+        due = self._c.clock.monotonic() + REFUSED_AGAIN
+        self._refused[workload.ref] = _Refused(_without_progress(workload), _body(patch), message, due)
+        self._c.enqueue(_status_keys(decision))
+        return REFUSED_AGAIN
+
+    def _forget_refusal(self, ref: WorkloadRef) -> None:
+        self._refused.pop(ref, None)
+        self._c.workload_refusals.pop(ref, None)
 
     async def _tell(self, workload: Workload, decision: Decision) -> None:
         about = regarding_workload(workload)
@@ -141,7 +179,18 @@ def _status_keys(decision: Decision) -> list[StatusKey]:
     return [StatusKey(*finding.service) for finding in decision.findings if finding.service is not None]
 
 
-def _written(workload: Workload | None) -> Note:
-    if workload is None or not workload.record:
+def _body(patch: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in patch.items() if key != "metadata"}
+
+
+def _without_progress(workload: Workload) -> Workload:
+    return replace(workload, resource_version="", rollout=Rollout.COMPLETE, settled=None)
+
+
+def _written(workload: Workload, patch: dict[str, Any]) -> Note:
+    if removes_all(workload, patch):
         return Note(Reason.REMOVED, "our variables were removed, which rolls the pods", warning=False)
+    shadowed = env_from_note(workload)
+    if shadowed:
+        return Note(Reason.ENV_FROM, f"our variables were written, which rolls the pods; {shadowed}", warning=True)
     return Note(Reason.INJECTED, "our variables were written, which rolls the pods", warning=False)

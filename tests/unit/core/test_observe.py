@@ -166,6 +166,10 @@ def test_pre_stop(hook: dict[str, Any] | None, grace: int | None, seconds: float
     assert app.pre_stop_seconds == seconds
 
 
+STATUS: dict[str, Any] = {
+    "observedGeneration": 2,
+    "conditions": [{"type": "Progressing", "reason": "NewReplicaSetAvailable", "status": "True"}],
+}
 DEADLINE = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "status": "False"}]
 
 
@@ -192,6 +196,13 @@ DEADLINE = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "statu
             Rollout.COMPLETE,
         ),
         ({"observedGeneration": 2, "conditions": DEADLINE}, 1, Rollout.FAILED),
+        # Complete once; pods that fail, or are added, later are no rollout.
+        (STATUS | {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 1}, 3, Rollout.COMPLETE),
+        (STATUS | {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}, 9, Rollout.COMPLETE),
+        (STATUS | {"replicas": 4, "updatedReplicas": 1, "availableReplicas": 3}, 3, Rollout.PROGRESSING),
+        # Undone to an earlier template, Recreate: all are gone, and the reason has not changed yet.
+        (STATUS | {"replicas": 0, "updatedReplicas": 0}, 3, Rollout.PROGRESSING),
+        (STATUS | {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3}, 3, Rollout.PROGRESSING),
         ({"observedGeneration": 1, "conditions": DEADLINE}, 1, Rollout.PROGRESSING),
     ],
 )

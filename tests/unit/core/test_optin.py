@@ -63,6 +63,12 @@ def test_bad_values_are_problems(key: str, value: str) -> None:
     assert f"grpcbalance.dev/{key}" in problem.message
 
 
+def test_what_is_not_available_yet_is_told_and_takes_nothing_away() -> None:
+    (problem,) = read(**{"on-remove": "Keep"}).problems
+    assert problem.reason is Reason.INVALID_ANNOTATION
+    assert "grpcbalance.dev/on-remove is not available in this version" in problem.message
+
+
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [

@@ -89,7 +89,7 @@ PRE_STOP = {"lifecycle": {"preStop": {"sleep": {"seconds": 40}}}}
 
 
 def aged(server: Raw, *more: Raw, gbs: Raw = AGED) -> Any:
-    return decide_in("orders", gbs, server, make.serving(), *(more or (CONFIGURED_CLIENT,)))
+    return decide_in("orders", gbs, server, make.headless(), make.serving(), *(more or (CONFIGURED_CLIENT,)))
 
 
 def test_rule5_unsafe_rollout_of_servers_with_clients_is_held() -> None:
@@ -114,6 +114,52 @@ def test_rule5_hold_ends_when_it_is_safe(decision: Any) -> None:
     assert decision.patch is not None
 
 
+UNREADABLE = make.gbs(server={"maxConnectionAge": "1m"}, client={"serviceConfig": "no JSON"})
+RENAMED = make.gbs(server={"maxConnectionAge": "1m"}, serviceName="orders-pods")
+
+
+@pytest.mark.parametrize(
+    ("gbs", "server", "client"),
+    [
+        (RENAMED, SERVER, CONFIGURED_CLIENT),
+        (None, annotate(SERVER, server=None), CONFIGURED_CLIENT),
+        (UNREADABLE, annotate(SERVER, server=None), CONFIGURED_CLIENT),
+        (AGED, SERVER, annotate(CONFIGURED_CLIENT, client="nowhere")),
+        (AGED, SERVER, annotate(merge(CONFIGURED_CLIENT, {"spec": {"paused": True}}), client=None)),
+        (AGED, SERVER, make.deployment("by-hand", containers=[make.container(env=make.env(T="orders-headless.shop.svc"))])),
+    ],
+    ids=["renamed", "object gone", "not accepted", "client moves to nowhere", "client opted out but paused", "client by hand"],
+)  # fmt: skip
+def test_rule5_clients_are_those_whose_pods_use_the_name_whatever_objects_and_annotations_say(
+    gbs: Raw | None, server: Raw, client: Raw
+) -> None:
+    objects = (make.headless(), make.serving(), server, client)
+    decision = decide_in("orders", *((gbs,) if gbs else ()), *objects)
+    assert decision.patch is None
+    assert "UnsafeRollout" in reasons(decision)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "replicas", "held"),
+    [
+        ({"maxUnavailable": "100%", "maxSurge": 0}, 3, True),
+        ({"maxUnavailable": 3}, 3, True),
+        ({"maxUnavailable": 1, "maxSurge": 0}, 1, True),
+        ({"maxUnavailable": 0, "maxSurge": 0}, 1, True),
+        ({"maxUnavailable": "99%", "maxSurge": 0}, 3, False),
+        ({"maxUnavailable": 0, "maxSurge": 1}, 1, False),
+        ({}, 1, False),
+        ({}, 4, False),
+    ],
+)
+def test_rule5_min_ready_seconds_help_only_while_some_old_pods_stay(strategy: Raw, replicas: int, held: bool) -> None:
+    spec = {"strategy": {"rollingUpdate": strategy}, "replicas": replicas, **SAFE}
+    decision = aged(merge(SERVER, {"spec": spec}))
+    assert (decision.patch is None) is held
+    if held:
+        assert "maxUnavailable" in decision.findings[0].message
+
+
 def test_rule5_recreate_is_never_safe() -> None:
     decision = aged(merge(SERVER, {"spec": {"strategy": {"type": "Recreate"}, **SAFE}}))
     assert reasons(decision) == ["UnsafeRollout"]
@@ -132,7 +178,8 @@ def test_rule5_recreate_is_never_safe() -> None:
 def test_rule5_any_rollout_of_pods_that_serve_is_held(raw: Raw) -> None:
     other = make.gbs("payments", selector={"app": "x"}, server={"maxConnectionAge": "1m"})
     payments = (other, make.server("payments"), make.serving("payments"))
-    decision = decide_in("orders", make.gbs(), raw, make.serving(), CONFIGURED_CLIENT, *payments, waited=300.0)
+    orders = (make.gbs(), make.headless(), make.serving())
+    decision = decide_in("orders", *orders, raw, CONFIGURED_CLIENT, *payments, waited=300.0)
     assert decision.patch is None
     assert "UnsafeRollout" in reasons(decision)
 

@@ -227,9 +227,8 @@ def opt_out_held(world: World) -> None:
         lambda w: w.spec(PLURAL, "orders", rollout={"allowUnsafe": True}),
         lambda w: w.annotate("checkout"),
         lambda w: w.server.remove("deployments", "checkout"),
-        lambda w: w.server.remove(PLURAL, "orders"),
     ],
-    ids=["minReadySeconds", "allowUnsafe", "client opts out", "client goes", "object goes"],
+    ids=["minReadySeconds", "allowUnsafe", "client opts out", "client goes"],
 )
 def test_a_held_removal_is_released_though_no_annotation_ties_it_to_the_service_any_more(
     release: Callable[[World], None],
@@ -239,3 +238,12 @@ def test_a_held_removal_is_released_though_no_annotation_ties_it_to_the_service_
     release(world)
     world.run(70.0)
     assert world.env("orders") == {}
+
+
+def test_deleting_the_object_does_not_release_a_rollout_that_would_hurt_its_clients() -> None:
+    world = World()
+    opt_out_held(world)
+    world.server.remove(PLURAL, "orders")
+    world.run(LONG)
+    assert AGE in world.env("orders")
+    assert world.server.has("services", "orders-headless")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Collection
@@ -34,18 +35,28 @@ def import_archive(lab: Layout, archive: Path) -> None:
 
 
 def _import(lab: Layout, number: int, archive: Path) -> None:
-    socket = lab.containerd_socket(number)
+    address = lab.containerd_socket(number)
     deadline = time.monotonic() + _SOCKET_SECONDS
-    while not socket.exists():
+    while not _listens(address):
         if time.monotonic() > deadline:
             raise LabError(f"containerd of node {number} does not listen after {_SOCKET_SECONDS:g} s")
         time.sleep(0.01)
-    command = [lab.programs["ctr"], "--address", str(socket), "--namespace", _NAMESPACE, "images", "import"]
+    command = [lab.programs["ctr"], "--address", str(address), "--namespace", _NAMESPACE, "images", "import"]
     answer = subprocess.run(
         [*command, str(archive)], check=False, capture_output=True, text=True, timeout=_IMPORT_SECONDS
     )
     if answer.returncode != 0:
         raise LabError(f"{archive} could not be imported into node {number}: {answer.stderr.strip()}")
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody accepts connections: the file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def container_ids(pod: dict[str, Any], container: str | None) -> list[str]:

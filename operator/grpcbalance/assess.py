@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .api import Reason
-from .desired import allows_unsafe
-from .model import Ref, Workload
-from .optin import read_opt_in
+from .desired import Resolution, allows_unsafe
+from .model import Balanced, Ref, Workload
+from .optin import Problem, read_opt_in
 from .plan import CONFIGURED, Decision, Finding, decide
 from .roles import ServiceState, Situation, service_state
 from .view import View
@@ -45,10 +45,19 @@ class Assessor:
                 yield ref
 
 
+def tells_of(previous: Mapping[str, Any], balanced: Balanced, resolution: Resolution | Problem) -> bool:
+    """Whether the stored status speaks of the values that are wanted now."""
+    if isinstance(resolution, Problem) or previous.get("observedGeneration") != balanced.generation:
+        return False
+    wanted = (resolution.target, resolution.service_config, resolution.authority)
+    return (previous.get("target"), previous.get("serviceConfig"), previous.get("authority", "")) == wanted
+
+
 def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]) -> Finding:
     """Keep a workload configured over a restart of the operator in the middle of the user's own rollout.
 
     Until a rollout has been seen to finish, only the stored status knows that earlier pods carried the values.
+    `previous` is that status, or empty when it speaks of other values.
     """
     if finding.reason is not Reason.ROLLING_OUT or workload.settled is not None:
         return finding

@@ -111,6 +111,12 @@ def _conflict(name: str, other: str | None) -> str:
 
 def endpoints_ready(o: Observed) -> Check:
     """Clients find at least one endpoint."""
+    balanced, live = o.snapshot.balanced, o.snapshot.wanted
+    if balanced is None or live is None or not is_ours(live, balanced):
+        return Check("Unknown", Reason.SERVICE_PENDING, "waits for ServiceReady")
+    if not any(piece.service_name == live.ref.name for piece in o.snapshot.slices):
+        # The controller makes one even for a selector that matches nothing.
+        return Check("Unknown", Reason.SERVICE_PENDING, f"Service {live.ref.name} has no EndpointSlice yet")
     ready = sum(map(is_ready, o.endpoints))
     if ready:
         return Check("True", Reason.ENDPOINTS_READY, f"{ready} of {len(o.endpoints)} endpoints are ready")

@@ -50,9 +50,16 @@ _LOOK_EVERY: Final = 2.0
 _IDENTITY: Final[Any] = "grpcbalance"
 
 
-def run(settings: Settings) -> int:
-    """Run the operator until SIGTERM or SIGINT. Answers with the exit status."""
+def run(settings: Settings, *, domain_assumed: bool = False) -> int:
+    """Run the operator until SIGTERM or SIGINT. Answers with the exit status.
+
+    `domain_assumed`: the cluster's domain was neither given nor found. In a cluster of another one no client would
+    find the target, and nothing else tells of it.
+    """
     logs.configure(settings)
+    if domain_assumed:
+        text = "no svc.<domain> in the search list of /etc/resolv.conf, assuming %s; if that is wrong: --cluster-domain"
+        logger.warning(text, settings.cluster_domain)
     try:
         return asyncio.run(_main(settings))
     except CredentialsError as error:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from .api import Reason
-from .model import Ref, Workload
+from .model import Ref, Role, Workload
 from .names import (
     ANNOTATION_CLIENT,
     ANNOTATION_CONTAINERS,
@@ -74,6 +74,15 @@ def read_opt_in(workload: Workload) -> OptIn:
         paused=_paused(workload, problems),
         problems=tuple(problems),
     )
+
+
+def local_roles(workload: Workload | None) -> dict[Role, set[Ref]]:
+    """Services that a workload names, by role. Only those of its namespace: nobody else may be part of their state."""
+    if workload is None:
+        return {Role.SERVER: set(), Role.CLIENT: set()}
+    opt_in, namespace = read_opt_in(workload), workload.ref.namespace
+    servers = {opt_in.server} if opt_in.server and opt_in.server.namespace == namespace else set()
+    return {Role.SERVER: servers, Role.CLIENT: {ref for ref in opt_in.clients if ref.namespace == namespace}}
 
 
 def _unknown(key: str) -> Problem:

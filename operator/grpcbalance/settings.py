@@ -89,16 +89,19 @@ def split_address(address: str) -> tuple[str | None, int]:
     return host or None, int(port)
 
 
-def cluster_domain(resolv_conf: Path = Path("/etc/resolv.conf")) -> str:
-    """Domain of the cluster that this pod runs in: the kubelet puts `svc.<domain>` into the search list."""
+def cluster_domain(resolv_conf: Path = Path("/etc/resolv.conf")) -> str | None:
+    """Domain of the cluster that this pod runs in: the kubelet puts `svc.<domain>` into the search list.
+
+    None when it is not there: outside of a cluster, or in a pod with a dnsPolicy of its own.
+    """
     try:
         text = resolv_conf.read_text(errors="replace")
     except OSError:
-        return DEFAULT_DOMAIN
+        return None
     # resolv.conf(5): of several search lines the last one counts.
     searches = [line.split()[1:] for line in text.splitlines() if line.split()[:1] == ["search"]]
     for name in searches[-1] if searches else ():
         label, _, domain = name.lower().rstrip(".").partition(".")
         if label == "svc" and _DOMAIN.fullmatch(domain):
             return domain
-    return DEFAULT_DOMAIN
+    return None

@@ -28,7 +28,7 @@ from .model import (
     WorkloadRef,
 )
 from .names import PLURAL
-from .optin import read_opt_in
+from .optin import local_roles
 from .versions import Versions
 
 # Plural, as watched -> kind of the workload.
@@ -164,7 +164,7 @@ class View:
         return self._workload_changed(ref, old, new)
 
     def _workload_changed(self, ref: WorkloadRef, old: Workload | None, new: Workload | None) -> set[Key]:
-        before, after = _roles(old), _roles(new)
+        before, after = local_roles(old), local_roles(new)
         for role, index in ((Role.SERVER, self._servers), (Role.CLIENT, self._clients)):
             index.move(ref, before[role], after[role])
         hosts = (old.hosts if old else frozenset(), new.hosts if new else frozenset())
@@ -200,11 +200,11 @@ class View:
     def wait_for_slot(self, ref: WorkloadRef) -> None:
         """Put a workload in the line for a rollout slot, if it is not in it."""
         workload = self.workloads.get(ref)
-        self.waiting.setdefault(ref, workload is not None and not _roles(workload)[Role.SERVER])
+        self.waiting.setdefault(ref, workload is not None and not local_roles(workload)[Role.SERVER])
 
     def servers_in_line(self, ref: WorkloadRef) -> bool:
         """Whether a server of what this workload calls waits for a rollout slot."""
-        called = _roles(self.workloads.get(ref))[Role.CLIENT]
+        called = local_roles(self.workloads.get(ref))[Role.CLIENT]
         return any(server in self.waiting for service in called for server in self._servers[service] - {ref})
 
     def pop_waiting(self, count: int) -> list[WorkloadRef]:
@@ -240,7 +240,7 @@ class View:
         """Every key, in the order that settles soonest: Services, servers, clients, then status."""
         refs = dict.fromkeys([*self.balanced, *self._owned])
         yield from (ServiceKey(*ref) for ref in refs)
-        servers = [ref for ref, w in self.workloads.items() if _roles(w)[Role.SERVER]]
+        servers = [ref for ref, w in self.workloads.items() if local_roles(w)[Role.SERVER]]
         yield from (WorkloadKey(*ref) for ref in dict.fromkeys([*servers, *self.workloads]))
         yield from (StatusKey(*ref) for ref in self.balanced)
 
@@ -294,12 +294,3 @@ def _serves(piece: Slice | None) -> tuple[str, tuple[int, ...]] | None:
     """What a slice says of its Service to clients: its name and ports while an endpoint is ready."""
     ready = piece is not None and any(endpoint.ready for endpoint in piece.endpoints)
     return (piece.service_name, piece.ports) if piece is not None and ready else None
-
-
-def _roles(workload: Workload | None) -> dict[Role, set[Ref]]:
-    """Services that a workload names, by role. Only those of its namespace: nobody else may be part of their state."""
-    if workload is None:
-        return {Role.SERVER: set(), Role.CLIENT: set()}
-    opt_in, namespace = read_opt_in(workload), workload.ref.namespace
-    servers = {opt_in.server} if opt_in.server and opt_in.server.namespace == namespace else set()
-    return {Role.SERVER: servers, Role.CLIENT: {ref for ref in opt_in.clients if ref.namespace == namespace}}

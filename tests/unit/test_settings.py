@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from grpcbalance import main as main_module
 from grpcbalance.__main__ import main
+from grpcbalance.cli import operator as operator_cli
 from grpcbalance.cli.operator import flag, operator_command, variable
 from grpcbalance.settings import Settings, cluster_domain, split_address
 
@@ -24,7 +25,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment:
     """What `grpcbalance operator` would run with."""
     given: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, **_: object) -> int:
         given.append(settings)
         return 0
 
@@ -111,20 +112,40 @@ def test_addresses(address: str, parts: tuple[str | None, int]) -> None:
         ("search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\n", "cluster.local"),
         ("search a.svc.k8s.example. svc.k8s.example. k8s.example.\n", "k8s.example"),
         ("search svc.first\nsearch x.svc.second svc.second\n", "second"),
-        ("search example.com\n", "cluster.local"),
-        ("search svc.\n", "cluster.local"),
-        ("nameserver 1.1.1.1\n", "cluster.local"),
-        ("", "cluster.local"),
+        ("search example.com\n", None),
+        ("search svc.\n", None),
+        ("nameserver 1.1.1.1\n", None),
+        ("", None),
     ],
 )
-def test_cluster_domain_of_a_pod(text: str, domain: str, tmp_path: Path) -> None:
+def test_cluster_domain_of_a_pod(text: str, domain: str | None, tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text(text)
     assert cluster_domain(path) == domain
 
 
+@pytest.mark.parametrize(
+    ("arguments", "found", "assumed"),
+    [([], None, True), ([], "k8s.example", False), (["--cluster-domain=k8s.example"], None, False)],
+    ids=["neither given nor found", "found", "given"],
+)
+def test_a_cluster_domain_that_is_only_assumed_is_told(
+    arguments: list[str], found: str | None, assumed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, object]] = []
+
+    def run(settings: Settings, *, domain_assumed: bool) -> int:
+        told.append((settings.cluster_domain, domain_assumed))
+        return 0
+
+    monkeypatch.setattr(main_module, "run", run)
+    monkeypatch.setattr(operator_cli, "cluster_domain", lambda: found)
+    assert CliRunner(env={"KUBECONFIG": ""}).invoke(main, ["operator", *arguments]).exit_code == 0
+    assert told == [("cluster.local" if assumed else "k8s.example", assumed)]
+
+
 def test_cluster_domain_without_a_file(tmp_path: Path) -> None:
-    assert cluster_domain(tmp_path / "none") == "cluster.local"
+    assert cluster_domain(tmp_path / "none") is None
 
 
 # -- the page ------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from grpcbalance.settings import Settings, cluster_domain
+from grpcbalance.settings import DEFAULT_DOMAIN, Settings, cluster_domain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,7 +75,8 @@ def operator_command(context: click.Context, /, **values: Any) -> None:
     Inside of a cluster nothing needs to be set. It stops on SIGTERM, within ten seconds, with status 0; it ends
     with another status when it cannot go on, and is meant to be started again then.
     """
-    values["cluster_domain"] = values["cluster_domain"] or cluster_domain()
+    found = values["cluster_domain"] or cluster_domain()
+    values["cluster_domain"] = found or DEFAULT_DOMAIN
     try:
         settings = Settings(**values)
     except ValueError as error:
@@ -85,4 +86,4 @@ def operator_command(context: click.Context, /, **values: Any) -> None:
     # Late: the other commands must not pay for kopf and the client.
     from grpcbalance.main import run  # noqa: PLC0415
 
-    context.exit(run(settings))
+    context.exit(run(settings, domain_assumed=found is None))

@@ -86,4 +86,5 @@ class Services:
                 "Create the object again, or remove our annotations"
             )
             note = Note(Reason.STILL_REFERENCED, text, warning=True)
-            await self._c.recorder.say(regarding_workload(workload), str(gone), note)
+            if await self._c.recorder.say(regarding_workload(workload), str(gone), note):
+                self._c.metrics.refused(str(note.reason))

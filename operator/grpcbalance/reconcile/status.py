@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any, Final
 
 from grpcbalance.api import ConditionType, Reason
-from grpcbalance.assess import remembered
+from grpcbalance.assess import remembered, tells_of
 from grpcbalance.conditions import observed
 from grpcbalance.desired import resolve
-from grpcbalance.events import condition_notes, regarding_balanced
+from grpcbalance.events import Note, condition_notes, regarding_balanced
 from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Balanced, Ref, ServiceSnapshot, Workload
 from grpcbalance.names import PLURAL
@@ -19,6 +20,8 @@ from grpcbalance.status import make_status
 
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 from .workloads import Workloads
+
+logger = logging.getLogger(__name__)
 
 # Of these something follows within moments.
 _MOVING: Final = frozenset({Reason.PENDING, Reason.ROLLING_OUT, Reason.WAITING_FOR_SERVERS, Reason.ROLLOUT_LIMIT})
@@ -36,6 +39,8 @@ class Statuses:
         self._c, self._workloads = context, workloads
         self._written: dict[Ref, float] = {}
         self._postponed: dict[Ref, float] = {}
+        # The status that was refused, and when it may be sent again.
+        self._refused: dict[Ref, tuple[dict[str, Any], float]] = {}
 
     async def __call__(self, ref: Ref) -> float | None:
         """Bring the status of one GrpcBalancedService up to date."""
@@ -43,6 +48,7 @@ class Statuses:
         if balanced is None:
             self._written.pop(ref, None)
             self._postponed.pop(ref, None)
+            self._refused.pop(ref, None)
             self._c.service_refusals.pop(ref, None)
             self._c.metrics.service(ref, None)
             return None
@@ -51,13 +57,16 @@ class Statuses:
             return wait
         previous = json.loads(balanced.status)
         snapshot = self._c.view.snapshot(ref, self._c.service_refusals.get(ref))
-        findings = list(self._findings(snapshot, previous))
-        status = self._make(balanced, snapshot, findings, previous)
+        resolution = resolve(snapshot, balanced, self._c.settings.cluster_domain)
+        told = previous if tells_of(previous, balanced, resolution) else {}
+        findings = list(self._findings(snapshot, told))
+        now = self._c.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        status = make_status(observed(snapshot, resolution, findings), previous, balanced.generation, now)
         self._c.metrics.service(ref, status["conditions"][0]["status"] == "True")
         if status == previous:
             self._postponed.pop(ref, None)
             return None
-        wait = self._patience(balanced, previous, status, findings)
+        wait = max(self._patience(balanced, previous, status, findings), self._refused_for(ref, status))
         return wait if wait > 0 else await self._write(balanced, previous, status)
 
     def _patience(
@@ -78,23 +87,17 @@ class Statuses:
         now = self._c.clock.monotonic()
         return self._postponed.setdefault(balanced.ref, now) + most - now
 
-    def _make(
-        self,
-        balanced: Balanced,
-        snapshot: ServiceSnapshot,
-        findings: list[tuple[Workload, Finding]],
-        previous: dict[str, Any],
-    ) -> dict[str, Any]:
-        resolution = resolve(snapshot, balanced, self._c.settings.cluster_domain)
-        now = self._c.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-        return make_status(observed(snapshot, resolution, findings), previous, balanced.generation, now)
+    def _refused_for(self, ref: Ref, status: dict[str, Any]) -> float:
+        """Seconds until a status that was refused may be sent again; another one may be at once."""
+        refused, due = self._refused.get(ref, ({}, 0.0))
+        return due - self._c.clock.monotonic() if refused == status else 0.0
 
-    def _findings(self, snapshot: ServiceSnapshot, previous: dict[str, Any]) -> Iterator[tuple[Workload, Finding]]:
+    def _findings(self, snapshot: ServiceSnapshot, told: dict[str, Any]) -> Iterator[tuple[Workload, Finding]]:
         assessor = self._c.assessor()
         for workload in dict.fromkeys((*snapshot.servers, *snapshot.clients)):
             for finding in assessor.decide(workload, self._workloads.standing(workload.ref)).findings:
                 if finding.service == snapshot.ref:
-                    yield workload, remembered(workload, finding, previous)
+                    yield workload, remembered(workload, finding, told)
 
     async def _write(self, balanced: Balanced, previous: dict[str, Any], status: dict[str, Any]) -> float | None:
         self._written[balanced.ref] = self._c.clock.monotonic()
@@ -107,8 +110,9 @@ class Statuses:
         except Gone:
             # The watch will tell.
             return None
-        except Invalid:
-            return REFUSED_AGAIN
+        except Invalid as refusal:
+            return await self._refuse(balanced, status, str(refusal))
+        self._refused.pop(balanced.ref, None)
         keys = self._c.view.apply(PLURAL, None, raw)
         stored = self._c.view.balanced.get(balanced.ref)
         if stored is None or (stored.generation, stored.spec) != (balanced.generation, balanced.spec):
@@ -116,8 +120,20 @@ class Statuses:
             self._c.enqueue(keys)
         # Otherwise not: what this write changes is what was just computed.
         for note in condition_notes(previous, status):
-            await self._c.recorder.say(regarding_balanced(balanced), note.message.partition(":")[0], note)
+            await self._say(balanced, note)
         return None
+
+    async def _refuse(self, balanced: Balanced, status: dict[str, Any], message: str) -> float:
+        """What cannot be told in status is told in an Event, in the log and in a metric."""
+        self._refused[balanced.ref] = status, self._c.clock.monotonic() + REFUSED_AGAIN
+        logger.warning("status of %s: %s", balanced.ref, message)
+        await self._say(balanced, Note(Reason.API_REFUSED, f"status: {message}", warning=True))
+        return REFUSED_AGAIN
+
+    async def _say(self, balanced: Balanced, note: Note) -> None:
+        posted = await self._c.recorder.say(regarding_balanced(balanced), note.message.partition(":")[0], note)
+        if posted and note.warning:
+            self._c.metrics.refused(str(note.reason))
 
 
 def _urgent(status: dict[str, Any]) -> dict[str, str]:

@@ -66,7 +66,10 @@ class Workloads:
         again = self._note_waits(ref, decision)
         if decision.patch is not None:
             again = await self._patch(workload, decision, decision.patch)
-        self._c.metrics.workload(ref, [(str(f.role), f.state, str(f.reason)) for f in decision.findings])
+            if ref in self._c.workload_refusals:
+                # To be told now, not at the next look.
+                decision = self._c.assessor().decide(workload, self.situation(ref))
+        self._c.metrics.workload(ref, [(str(f.role), f.state, str(f.reason)) for f in decision.findings if f.role])
         await self._tell(workload, decision)
         if ref not in self.seen:
             self.seen.add(ref)

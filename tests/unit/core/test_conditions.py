@@ -52,12 +52,14 @@ def without(*kinds: str) -> list[Raw]:
 
 
 FAILED = {"observedGeneration": 1, "conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]}
+EMPTY = make.endpoint_slice()
 NOT_READY = make.endpoint_slice(endpoints=[make.endpoint("10.0.0.1", ready=False)])
 CASES = [
     (ALL, "Ready", "True", Reason.READY),
     ([make.gbs(port="grpc")], "Ready", "False", Reason.PORT_UNRESOLVED),
     ([GBS], "Ready", "False", Reason.SERVICE_PENDING),
-    ([GBS, HEADLESS], "Ready", "False", Reason.NO_ENDPOINTS),
+    ([GBS, HEADLESS], "Ready", "False", Reason.SERVICE_PENDING),
+    ([GBS, HEADLESS, EMPTY], "Ready", "False", Reason.NO_ENDPOINTS),
     ([GBS, HEADLESS, SERVING], "Ready", "False", Reason.NONE_ANNOTATED),
     # Clients are other teams' business.
     ([GBS, HEADLESS, SERVING, SERVER], "Ready", "True", Reason.READY),
@@ -70,7 +72,11 @@ CASES = [
     ([GBS, make.headless(clusterIP="10.0.0.1")], "ServiceReady", "False", Reason.NOT_HEADLESS),
     ([make.gbs(port="grpc")], "ServiceReady", "Unknown", Reason.NOT_ACCEPTED),
     (ALL, "EndpointsReady", "True", Reason.ENDPOINTS_READY),
-    ([GBS, HEADLESS], "EndpointsReady", "False", Reason.NO_ENDPOINTS),
+    ([GBS, HEADLESS, EMPTY], "EndpointsReady", "False", Reason.NO_ENDPOINTS),
+    # What is not known is not said: the Service is not there, is somebody else's, or has no slice yet.
+    ([GBS], "EndpointsReady", "Unknown", Reason.SERVICE_PENDING),
+    ([GBS, make.service("orders-headless")], "EndpointsReady", "Unknown", Reason.SERVICE_PENDING),
+    ([GBS, HEADLESS], "EndpointsReady", "Unknown", Reason.SERVICE_PENDING),
     ([GBS, HEADLESS, NOT_READY], "EndpointsReady", "False", Reason.NONE_READY),
     (ALL, "ServersConfigured", "True", Reason.CONFIGURED),
     ([GBS], "ServersConfigured", "False", Reason.NONE_ANNOTATED),
@@ -114,7 +120,7 @@ def test_service_refusal_is_told() -> None:
 
 
 def test_no_endpoints_says_what_clients_see() -> None:
-    assert "NXDOMAIN" in condition(status_of(GBS, HEADLESS), "EndpointsReady")["message"]
+    assert "NXDOMAIN" in condition(status_of(GBS, HEADLESS, EMPTY), "EndpointsReady")["message"]
 
 
 def test_none_annotated_names_the_annotation() -> None:
@@ -134,7 +140,7 @@ def test_message_of_several_workloads_is_about_the_one_that_needs_a_person() -> 
 
 def test_transition_time_moves_only_with_status() -> None:
     first = status_of(GBS, now="2026-01-01T00:00:00Z")
-    second = status_of(GBS, HEADLESS, previous=first, now="2026-01-02T00:00:00Z")
+    second = status_of(GBS, HEADLESS, EMPTY, previous=first, now="2026-01-02T00:00:00Z")
     assert condition(second, "ServiceReady")["lastTransitionTime"] == "2026-01-02T00:00:00Z"
     # The reason of Ready changed, its status did not.
     assert condition(second, "Ready")["reason"] != condition(first, "Ready")["reason"]

@@ -66,6 +66,7 @@ class Operator:
         self._world = world
         self.view = View()
         context = make_context(world.server, self.view, world.settings, lambda: world.now, self.enqueue)
+        self.metrics = context.metrics
         self._reconcile = Reconciler(context)
         # key -> ticket of the only look that counts, and when it is due
         self._due: dict[Key, tuple[float, int]] = {}
@@ -229,6 +230,12 @@ class World:
         """Status and reason of a condition."""
         found = next(c for c in self.status(name)["conditions"] if c["type"] == kind)
         return found["status"], found["reason"]
+
+    def refusals(self, reason: str) -> float:
+        """How often the operator's metric counted a reason."""
+        assert self.operator is not None
+        name = "grpcbalance_refusals_total"
+        return self.operator.metrics.registry.get_sample_value(name, {"reason": reason}) or 0.0
 
     def standing(self, workload: str, name: str = "orders") -> tuple[str, str]:
         """State and reason of a workload in a status."""

@@ -14,7 +14,7 @@ from .desired import Resolution, drifted, is_ours
 from .model import Endpoint, Role, ServiceSnapshot, Workload
 from .optin import Problem
 from .plan import CONFIGURED, REFUSED, Finding
-from .safety import SAFE_SECONDS, is_safe
+from .safety import is_safe, remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +164,8 @@ def rollout_safe(o: Observed) -> Check:
     if not unsafe:
         return Check("True", Reason.SAFE, "old pods outlive the time that clients take to resolve anew")
     first = unsafe[0].ref
-    return Check(
-        "False",
-        Reason.UNSAFE_ROLLOUT,
-        f"rolling {first.kind} {first.name} can leave clients without servers for up to 30s; set "
-        f"spec.minReadySeconds: {SAFE_SECONDS} or lifecycle.preStop.sleep.seconds: {SAFE_SECONDS} in it",
-    )
+    text = f"rolling {first.kind} {first.name} can leave clients without servers for up to 30s; {remedy(unsafe[0])}"
+    return Check("False", Reason.UNSAFE_ROLLOUT, text)
 
 
 # The conditions that Ready sums up, in the order in which a person would mend them.

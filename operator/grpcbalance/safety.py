@@ -27,20 +27,22 @@ def is_safe(workload: Workload) -> bool:
     return bool(apps) and all(container.pre_stop_seconds >= SAFE_SECONDS for container in apps)
 
 
+def remedy(workload: Workload) -> str:
+    """What to change in a workload that is not safe."""
+    if workload.recreates:
+        return f"use strategy RollingUpdate with spec.minReadySeconds: {SAFE_SECONDS} in place of Recreate"
+    if workload.takes_all and workload.min_ready_seconds >= SAFE_SECONDS:
+        return f"lower maxUnavailable, which lets a rollout take all {workload.replicas} pods at once"
+    return (
+        f"set spec.minReadySeconds: {SAFE_SECONDS}, or lifecycle.preStop.sleep.seconds: {SAFE_SECONDS} with a longer "
+        "terminationGracePeriodSeconds"
+    )
+
+
 def unsafe_message(workload: Workload, service: Ref) -> str:
     """What to change so that a rollout of `workload` is safe for the clients of `service`."""
-    if workload.recreates:
-        return (
-            f"strategy Recreate leaves clients of {service.name} without any server; use RollingUpdate with "
-            f"spec.minReadySeconds: {SAFE_SECONDS}, or set rollout.allowUnsafe on {service.name}"
-        )
-    if workload.takes_all and workload.min_ready_seconds >= SAFE_SECONDS:
-        return (
-            f"maxUnavailable lets a rollout take all {workload.replicas} pods at once, which leaves clients of "
-            f"{service.name} without servers; lower it, or set rollout.allowUnsafe on {service.name}"
-        )
+    harm = "without any server" if workload.recreates or workload.takes_all else "without servers for up to 30s"
     return (
-        f"a rollout now could leave clients of {service.name} without servers for up to 30s; set "
-        f"spec.minReadySeconds: {SAFE_SECONDS}, or lifecycle.preStop.sleep.seconds: {SAFE_SECONDS} with "
-        f"a longer terminationGracePeriodSeconds, or rollout.allowUnsafe on {service.name}"
+        f"a rollout now could leave clients of {service.name} {harm}; {remedy(workload)}, or set "
+        f"rollout.allowUnsafe on {service.name}"
     )

@@ -79,7 +79,8 @@ def doctor_() -> None:
     console = Console()
     for finding in findings:
         mark = "[green]ok[/green]     " if finding.fix is None else "[red]missing[/red]"
-        console.print(f"{mark} {finding.what}" + (f": {finding.fix}" if finding.fix else ""), highlight=False)
+        text = finding.what + (f": {finding.fix}" if finding.fix else "")
+        console.print(f"{mark} {text}", highlight=False, soft_wrap=True)
     sys.exit(any(finding.fix is not None for finding in findings))
 
 
@@ -111,7 +112,8 @@ def _start_and_run(command: list[str], nodes: int, keep: Path | None) -> None:
         install.provide_images(lab)
         progress.say(f"cluster {lab.name} of {nodes} node{'s' * (nodes > 1)}; logs in {lab.run_dir}/logs")
         code = namespaces.run(command, lab.environment)
-    sys.exit(code)
+        if code:
+            sys.exit(code)  # within the block: what failed is kept
 
 
 if __name__ == "__main__":

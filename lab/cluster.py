@@ -76,8 +76,8 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is not None and self._keep is not None:
-                self.dump(self._keep)
+            if kind is not None:
+                self._keep_all()
         finally:
             self.stop()
 
@@ -92,9 +92,10 @@ class Lab:
             with progress.step(f"starting a cluster of {self._wanted} node{'s' * (self._wanted > 1)}"):
                 self._start(programs)
         except BaseException:
-            if self._keep is not None and self._lab is not None:
-                self.dump(self._keep)
-            self.stop()
+            try:
+                self._keep_all()
+            finally:
+                self.stop()
             raise
 
     def _start(self, programs: parts.Programs) -> None:
@@ -137,6 +138,11 @@ class Lab:
             network.disconnect(self._lab.link)
         self._keeper.end()
         self._keeper, self._lab = None, None
+
+    def _keep_all(self) -> None:
+        if self._keep is not None and self._lab is not None:
+            self.dump(self._keep)
+            progress.say(f"logs, audit log and objects are in {self._keep}")
 
     def _check_alive(self) -> None:
         """Raise LabError with the end of its log when a component has ended by itself."""

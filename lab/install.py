@@ -6,15 +6,16 @@ Nothing is special about the installed operator but what the caller asks for: ot
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import urllib3
 import yaml
 
 from .images import go_image, operator_image
 from .model import Cluster, LabError
-from .rest import Object, Rest, path
+from .rest import Object, Rest, RestError, WaitTimeoutError, path
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 NAMESPACE: Final = "grpcbalance-system"
@@ -45,7 +46,7 @@ def echo_image_name() -> str:
 def install_operator(cluster: Cluster, flags: Sequence[str] = (), within: float = 60.0) -> None:
     """Apply the CRD and `manifests/`, and wait until the operator is ready.
 
-    Raises LabError with the pod's log when it does not become ready.
+    Raises LabError with what holds its pod up, and the pod's log, when it does not become ready.
     """
     documents = [
         _with(document, flags) for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "manifests")))
@@ -59,11 +60,42 @@ def wait_operator(cluster: Cluster, within: float = 60.0) -> None:
     """Wait until the operator's Deployment is available in its newest generation."""
     with Rest(cluster.kubeconfig) as api:
         try:
-            api.wait(
-                path("apps/v1", "deployments", NAMESPACE, DEPLOYMENT), rolled_out, within=within, what="operator ready"
-            )
-        except AssertionError as error:
-            raise LabError(f"{error}\n{operator_log(cluster)[-4000:]}") from error
+            wait_rolled_out(api, NAMESPACE, DEPLOYMENT, within)
+        except LabError as error:
+            raise LabError(f"{error}\n{operator_log(cluster)[-4000:]}".rstrip()) from error
+
+
+def wait_rolled_out(api: Rest, namespace: str, deployment: str, within: float) -> None:
+    """Wait until a Deployment is rolled out and available. Raises LabError with what holds its pods up."""
+    url = path("apps/v1", "deployments", namespace, deployment)
+    try:
+        api.wait(url, rolled_out, within=within, what=f"Deployment {deployment} available")
+    except WaitTimeoutError as error:
+        try:
+            labels = api.get(url)["spec"]["selector"]["matchLabels"]
+            selector = ",".join(f"{key}={value}" for key, value in labels.items())
+            found = "\n".join(held_up(api.items(path("v1", "pods", namespace), selector)))
+        except (RestError, urllib3.exceptions.HTTPError, OSError) as lost:
+            found = str(lost)
+        head = f"Deployment {deployment} in {namespace} is not available after {within:g} s"
+        raise LabError(f"{head}:\n{found}" if found else str(error)) from error
+
+
+def held_up(pods: Iterable[Object]) -> list[str]:
+    """What keeps pods from running, a line for each container, in the words of scheduler and kubelet."""
+    lines = []
+    for pod in pods:
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        for kind in status.get("conditions", []):
+            if kind["type"] == "PodScheduled" and kind["status"] == "False":
+                lines.append(f"{name} is not scheduled: {kind.get('message', kind.get('reason', ''))}")
+        for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+            state = container.get("state", {})
+            why = state.get("waiting") or state.get("terminated")
+            if why and why.get("reason") != "Completed":
+                said = " ".join(str(why[key]) for key in ("reason", "message") if key in why)
+                lines.append(f"{name}, container {container['name']} ({container['image']}): {said}")
+    return lines
 
 
 def operator_log(cluster: Cluster) -> str:

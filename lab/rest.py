@@ -162,7 +162,7 @@ class Rest:
             except (RestError, urllib3.exceptions.HTTPError, OSError) as error:
                 last = {"error": str(error)}
                 time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
-        raise WaitTimeoutError(f"{what}: not within {within:g} s; last seen of {url}: {json.dumps(last)[:4000]}")
+        raise WaitTimeoutError(f"{what}: not within {within:g} s; last seen of {url}: {_shown(last)}")
 
     def _observations(self, url: str, collection: str, name: str, left: float) -> Iterator[Object]:
         seen = self.find(url)
@@ -174,6 +174,14 @@ class Rest:
                 return
             if kind != "BOOKMARK":
                 yield {} if kind == "DELETED" else item
+
+
+def _shown(seen: Object | None) -> str:
+    """An object for a message: status first, and not who manages which field, which is the longest part of most."""
+    if seen is None or "metadata" not in seen:
+        return json.dumps(seen)
+    metadata = {key: value for key, value in seen["metadata"].items() if key != "managedFields"}
+    return json.dumps({"status": seen.get("status"), **seen, "metadata": metadata})[:4000]
 
 
 def _error(response: urllib3.HTTPResponse) -> RestError:

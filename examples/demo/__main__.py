@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from lab import LabError, open_cluster
-from lab.install import install_operator, provide_images
+from lab.install import echo_image_name, install_operator, operator_image_name, provide_images
 from lab.records import Recorder
 from lab.rest import Rest
 
@@ -52,13 +52,14 @@ def _run(show: Show, result: Result, seconds: dict[str, float]) -> None:
         act()
         seconds[name] = round(time.monotonic() - begun, 1)
 
-    show.heading("A Kubernetes cluster of its own, and the operator in it")
+    show.heading("A Kubernetes cluster, and the operator in it")
     begun = time.monotonic()
     with open_cluster() as cluster, Rest(cluster.kubeconfig) as api:
         seconds["cluster"] = round(time.monotonic() - begun, 1)
         show.say(f"cluster is up ({seconds['cluster']} s)")
         timed("images", lambda: provide_images(cluster))
-        show.say("images of operator and example are in it")
+        brought = "images are in it" if cluster.takes_images else "it has to have the images"
+        show.say(f"{brought}: {operator_image_name()} and {echo_image_name()}")
         show.command("kubectl apply -k manifests")
         timed("install", lambda: install_operator(cluster))
         show.say("operator is ready")

@@ -11,7 +11,7 @@ from typing import Final
 import yaml
 
 from lab import Cluster, LabError
-from lab.install import GBS, condition, echo_image_name, rolled_out
+from lab.install import GBS, condition, echo_image_name, wait_rolled_out
 from lab.rest import Object, Rest, path
 
 NAMESPACE: Final = "shop"
@@ -41,7 +41,7 @@ class Stage:
                 document["spec"]["template"]["spec"]["containers"][0]["image"] = echo_image_name()
         self.apply(yaml.safe_dump_all(documents))
         for name in ("orders", "checkout"):
-            self.api.wait(self.deployment(name), rolled_out, within=90, what=f"Deployment {name} available")
+            wait_rolled_out(self.api, NAMESPACE, name, within=90)
 
     def kubectl(self, *args: str, stdin: str | None = None) -> str:
         """kubectl in the shop's namespace."""

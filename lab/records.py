@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+import urllib3
+
 from .model import Cluster
 from .rest import Rest, RestError, path
 
@@ -106,8 +108,8 @@ class Recorder:
             while not self._stopping.wait(0.2):
                 try:
                     pods = api.items(path("v1", "pods", self._namespace), f"app={self._app}")
-                except (RestError, OSError):
-                    continue
+                except (RestError, urllib3.exceptions.HTTPError, OSError):
+                    continue  # the API server is away: pods are looked for again
                 for pod in pods:
                     if any("running" in s.get("state", {}) for s in pod["status"].get("containerStatuses", [])):
                         self._follow(pod["metadata"]["name"])

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CODE := operator lab tests examples
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 # With the lab: build first, then run in namespaces of its own, where nothing reaches out and nothing stays.
-PRIVATE := $(if $(USE_EXISTING_CLUSTER),,$(BIN)/python -m lab exec --no-cluster --)
+PRIVATE := $(if $(filter 1 true True TRUE yes Yes YES,$(USE_EXISTING_CLUSTER)),,$(BIN)/python -m lab exec --no-cluster --)
 
 .PHONY: help demo test test-unit lint fmt lab bench crd lock clean
 

@@ -5,6 +5,7 @@ Needs a KUBECONFIG with the rights of an administrator. Starts, stops and remove
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -21,16 +22,24 @@ from .model import Cluster, Component, LabError, Unsupported
 _TRUE: Final = frozenset({"1", "true", "yes"})
 
 
-def open_cluster(nodes: int = 1) -> AbstractContextManager[Cluster]:
-    """A cluster for a `with` block: yours with USE_EXISTING_CLUSTER=1, else the one of `lab exec`, else a new one."""
-    if os.environ.get("USE_EXISTING_CLUSTER", "").lower() in _TRUE:
+def is_wanted() -> bool:
+    """Whether USE_EXISTING_CLUSTER says so."""
+    return os.environ.get("USE_EXISTING_CLUSTER", "").lower() in _TRUE
+
+
+def open_cluster(nodes: int = 1, *, keep: Path | None = None) -> AbstractContextManager[Cluster]:
+    """A cluster for a `with` block: yours with USE_EXISTING_CLUSTER=1, else the one of `lab exec`, else a new one.
+
+    `keep`: as of Lab, for a new one.
+    """
+    if is_wanted():
         return ExistingCluster()
     running = os.environ.get(RUNNING)
     if running:
         found = Lab.attach(Path(running))
         if found.layout.nodes >= nodes:
             return found
-    return Lab(nodes)
+    return Lab(nodes, keep=keep)
 
 
 class ExistingCluster:
@@ -114,9 +123,11 @@ def _kubectl() -> str:
     """kubectl of KUBEBUILDER_ASSETS, of PATH, or of a lab that is built already."""
     asset = parts.asset_programs().get("kubectl")
     found = asset or preflight.find("kubectl")
-    if found is None and preflight.find("go"):
-        built = parts.location(parts.KUBE) / "kubectl"
-        found = built if built.exists() else None
+    if found is None:
+        # Without Go, or with one that is too old, nothing can have been built: then that is not what is to be said.
+        with contextlib.suppress(LabError):
+            built = parts.location(parts.KUBE) / "kubectl"
+            found = built if built.exists() else None
     if found is None:
         raise LabError("there is no kubectl on PATH, and USE_EXISTING_CLUSTER needs one: install it")
     return str(found)

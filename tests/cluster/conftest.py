@@ -1,24 +1,26 @@
-"""Fixtures of the cluster tests: one cluster for the session, a namespace for each test, dumps of what failed."""
+"""Fixtures of the cluster tests: one cluster for the session, a namespace for each test."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Generator, Iterator
-from pathlib import Path
+import secrets
+from collections.abc import Iterator
 
 import pytest
 
 from lab import Cluster, Lab, open_cluster
 from lab.install import install_operator, provide_images
 from lab.rest import Rest, path
+from tests.kit.failures import folder_of, kept_when_failing
 from tests.kit.shop import Shop
 
-FAILURES = Path(__file__).parents[2] / "build" / "failures"
 # Short, so that tests need not wait a minute for a Service that nobody uses any more.
 FLAGS = ("--retire-after=3",)
 
 _numbers = itertools.count(1)
+# In a cluster that outlives the run, namespaces of the run before may still be there.
+_RUN = secrets.token_hex(2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def bare_cluster() -> Iterator[Cluster]:
     """A cluster with the images in it, but nothing installed."""
-    with open_cluster() as cluster:
+    with open_cluster(keep=folder_of("start")) as cluster:
         provide_images(cluster)
         yield cluster
 
@@ -38,14 +40,15 @@ def bare_cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def cluster(bare_cluster: Cluster) -> Cluster:
     """The session's cluster with the operator installed as a user would."""
-    install_operator(bare_cluster, FLAGS)
+    with kept_when_failing(bare_cluster, "installation"):
+        install_operator(bare_cluster, FLAGS)
     return bare_cluster
 
 
 @pytest.fixture
 def own_lab() -> Iterator[Lab]:
     """A lab of the test's own, to break; the operator is installed in it."""
-    with Lab() as lab:
+    with Lab(keep=folder_of("own-lab")) as lab:
         provide_images(lab)
         install_operator(lab, FLAGS)
         yield lab
@@ -75,22 +78,6 @@ def shop(cluster: Cluster, api: Rest, namespace: str) -> Shop:
 def new_namespace(api: Rest, test: str) -> str:
     """Create a namespace whose name tells of the test."""
     stem = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())[:40].strip("-")
-    name = f"t{next(_numbers):03d}-{stem}"
+    name = f"t{_RUN}-{next(_numbers):03d}-{stem}"
     api.create(path("v1", "namespaces"), {"metadata": {"name": name}})
     return name
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep logs, audit log and objects of the cluster when a test fails, and say where."""
-    report = yield
-    if report.failed:
-        fixtures = getattr(item, "funcargs", {})
-        for name in ("own_lab", "bare_cluster", "cluster"):
-            found = fixtures.get(name)
-            if found is not None:
-                folder = FAILURES / re.sub(r"[^A-Za-z0-9_.-]+", "_", item.nodeid)
-                found.dump(folder)
-                report.sections.append(("cluster", f"logs, audit log and objects are in {folder}"))
-                break
-    return report

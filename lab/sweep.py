@@ -24,6 +24,8 @@ from pathlib import Path
 # container file systems live below it. Short: socket paths below it may have at most 107 bytes.
 RUN_ROOT = Path("/var/tmp/grpcbalance-lab")  # noqa: S108 - created with mode 0700 and owned by root, see prepare()
 LOCK = "lock"
+# Ends the name of a folder that is being removed: who does it may be killed when its lock is gone and the rest is not.
+_DEAD = ".dead"
 
 _DEADLINE = 20.0
 _QUIET = 3.0
@@ -96,8 +98,11 @@ def remove(lab: str, deadline: float = _DEADLINE) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"cgroup folders still in use after {deadline:g} s: {', '.join(map(str, left))}")
         time.sleep(0.02)
-    while (folder := RUN_ROOT / lab).exists():
-        shutil.rmtree(folder, ignore_errors=time.monotonic() <= end)
+    dead = RUN_ROOT / f"{lab}{_DEAD}"
+    with contextlib.suppress(FileNotFoundError):  # somebody else removes it too
+        (RUN_ROOT / lab).rename(dead)
+    while dead.exists():
+        shutil.rmtree(dead, ignore_errors=time.monotonic() <= end)
 
 
 def _remove_cgroup(folder: Path) -> bool:
@@ -143,6 +148,8 @@ def claim(lab: str) -> int:
 
 def is_dead(folder: Path) -> bool:
     """Whether nobody holds the lock of a lab's folder. One that has no lock yet is being made by a living owner."""
+    if folder.name.endswith(_DEAD):
+        return True
     try:
         with (folder / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,7 +162,7 @@ def sweep() -> list[str]:
     """Remove the remains of all dead labs; their ids."""
     if not RUN_ROOT.is_dir():
         return []
-    dead = [folder.name for folder in RUN_ROOT.iterdir() if folder.is_dir() and is_dead(folder)]
+    dead = [folder.name.removesuffix(_DEAD) for folder in RUN_ROOT.iterdir() if folder.is_dir() and is_dead(folder)]
     for lab in dead:
         remove(lab)
     return dead

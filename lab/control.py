@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -182,15 +182,14 @@ class Process:
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         self._signal(signal.SIGKILL)
-        deadline = time.monotonic() + _SECONDS_TO_DIE
-        while self.alive:
-            if time.monotonic() > deadline:
-                raise LabError(f"{self.name} is still there {_SECONDS_TO_DIE:g} s after SIGKILL")
-            time.sleep(0.005)
+        self._await(lambda: not self.alive, "is still there")
 
     def pause(self) -> None:
-        """SIGSTOP: it keeps its connections and answers nothing."""
+        """SIGSTOP, and wait until all its threads stand: it keeps its connections and answers nothing."""
+        pid = self.pid
         self._signal(signal.SIGSTOP)
+        # The signal takes effect a moment later, in which a thread may still answer somebody.
+        self._await(lambda: set(thread_states(pid)) <= {"T"}, "still runs")
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -201,6 +200,13 @@ class Process:
         self.kill()
         self.start()
 
+    def _await(self, done: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + _SECONDS_TO_DIE
+        while not done():
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} {otherwise} {_SECONDS_TO_DIE:g} s after the signal")
+            time.sleep(0.005)
+
     def _signal(self, number: signal.Signals) -> None:
         if not self.alive:
             raise LabError(f"{self.name} does not run, so it cannot get {number.name}")
@@ -208,6 +214,16 @@ class Process:
 
     def _state(self) -> Any:
         return ask(self._folder, {"do": "status"}).get(self.name)
+
+
+def thread_states(pid: int) -> list[str]:
+    """The state of each thread of a process, as one letter: R, S, D, T (stopped), ... Empty when it has ended."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # the thread has ended meanwhile
+            # The name before it is in brackets and may hold anything.
+            found.append(task.read_text().rpartition(") ")[2][0])
+    return found
 
 
 def outer_pid(folder: Path, inner: int) -> int:

@@ -41,6 +41,7 @@ def build() -> None:
 @main.command("images")
 def images_() -> None:
     """Build the images of the operator and of the Go example, and print where they are."""
+    preflight.check_host()
     for archive in _images():
         click.echo(archive)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from . import progress
+from .model import LabError
 
 # Older entries of the same name that are kept, so that going back and forth between branches stays quick.
 _KEPT: Final = 3
@@ -53,7 +54,7 @@ def provide(target: Path, make: Callable[[Path], None]) -> Path:
     if target.exists():
         os.utime(target)
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     with locked(target.name):
         if not target.exists():
             temporary = target.with_name(f".{target.name}.part")
@@ -72,7 +73,7 @@ def provide(target: Path, make: Callable[[Path], None]) -> Path:
 def locked(name: str) -> Iterator[None]:
     """Hold the lock of that name: among all processes that use this cache, one at a time. The kernel frees it."""
     locks = root() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
+    _make_folder(locks)
     with (locks / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,6 +81,14 @@ def locked(name: str) -> Iterator[None]:
             with progress.step(f"waiting for another process, which makes {name}"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        how = "set GRPCBALANCE_LAB_CACHE to a folder that can be written"
+        raise LabError(f"the cache cannot be made in {folder} ({error.strerror}): {how}") from error
 
 
 def _prune(target: Path) -> None:

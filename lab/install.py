@@ -62,7 +62,7 @@ def wait_operator(cluster: Cluster, within: float = 60.0) -> None:
         try:
             wait_rolled_out(api, NAMESPACE, DEPLOYMENT, within)
         except LabError as error:
-            raise LabError(f"{error}\n{operator_log(cluster)[-4000:]}".rstrip()) from error
+            raise LabError(f"{error}\n{operator_log(cluster)[-4000:]}".rstrip()) from None
 
 
 def wait_rolled_out(api: Rest, namespace: str, deployment: str, within: float) -> None:
@@ -78,7 +78,7 @@ def wait_rolled_out(api: Rest, namespace: str, deployment: str, within: float) -
         except (RestError, urllib3.exceptions.HTTPError, OSError) as lost:
             found = str(lost)
         head = f"Deployment {deployment} in {namespace} is not available after {within:g} s"
-        raise LabError(f"{head}:\n{found}" if found else str(error)) from error
+        raise LabError(f"{head}:\n{found}" if found else str(error)) from None
 
 
 def held_up(pods: Iterable[Object]) -> list[str]:

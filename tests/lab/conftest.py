@@ -9,6 +9,7 @@ import pytest
 
 from lab import Lab, preflight
 from lab.rest import Rest
+from tests.kit.failures import folder_of
 
 Install = Callable[[str, str], Path]
 
@@ -16,7 +17,7 @@ Install = Callable[[str, str], Path]
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """One lab for all tests of a module; each leaves it working."""
-    with Lab() as running:
+    with Lab(keep=folder_of("start")) as running:
         yield running
 
 

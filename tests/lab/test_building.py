@@ -30,6 +30,12 @@ def test_a_half_finished_entry_never_counts(own_cache: Path) -> None:
     assert [path.name for path in own_cache.iterdir()] == [".locks"]
 
 
+def test_a_cache_that_cannot_be_written(own_cache: Path) -> None:
+    own_cache.touch()
+    with pytest.raises(LabError, match=r"the cache cannot be made in .*GRPCBALANCE_LAB_CACHE"):
+        cache.provide(cache.entry("part", "1234"), Path.touch)
+
+
 def test_what_a_killed_build_left_is_thrown_away(own_cache: Path) -> None:
     target = cache.entry("part", "1234")
     leftover = own_cache / ".part-1234.part"

@@ -6,10 +6,13 @@ import os
 import platform
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
-from lab import Lab, LabError, doctor, namespaces, open_cluster, preflight, ready, sweep
+import lab.__main__
+from lab import Lab, LabError, doctor, install, namespaces, open_cluster, preflight, ready, sweep
 from lab.control import tail
 
 from .conftest import Install
@@ -145,6 +148,25 @@ def test_a_folder_is_dead_only_when_nobody_holds_its_lock(tmp_path: Path, monkey
     assert sweep.sweep() == ["alive"]
 
 
+def test_a_removal_that_was_killed_half_way_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "RUN_ROOT", tmp_path / "labs")
+    os.close(sweep.claim("lab"))
+    (sweep.RUN_ROOT / "lab" / "rest").touch()
+
+    def killed(folder: Path, ignore_errors: bool) -> None:
+        assert ignore_errors
+        (folder / sweep.LOCK).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", killed)
+        sweep.sweep()
+    assert sweep.sweep() == ["lab"]
+    assert list(sweep.RUN_ROOT.iterdir()) == []
+
+
 def test_commands_give_their_exit_code_as_in_a_shell() -> None:
     run = shutil.which("sh") or "sh"
     assert namespaces.run([run, "-c", "exit 7"], os.environ) == 7
@@ -164,3 +186,19 @@ def test_the_doctor_finds_all_that_is_missing_at_once(
     assert {"Linux and root", "Go", "programs of nodes", "programs that build images", "KUBEBUILDER_ASSETS"} <= set(bad)
     assert "apt-get install conntrack kmod nftables runc util-linux" in str(bad["programs of nodes"])
     preflight.go_version.cache_clear()
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_exec_keeps_all_when_a_command_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int) -> None:
+    kept: list[Path] = []
+    cluster = Lab(keep=tmp_path)
+    monkeypatch.setattr(cluster, "start", lambda: None)
+    monkeypatch.setattr(cluster, "_lab", SimpleNamespace(name="lab", folder=tmp_path))
+    monkeypatch.setattr(cluster, "dump", kept.append)
+    monkeypatch.setattr(Lab, "environment", dict(os.environ))
+    monkeypatch.setattr(lab.__main__, "_enter", lambda: None)
+    monkeypatch.setattr(lab.__main__, "Lab", lambda *_, **__: cluster)
+    monkeypatch.setattr(install, "provide_images", lambda _: None)
+    command = ["exec", "--keep", str(tmp_path), "--", shutil.which("sh") or "sh", "-c", f"exit {code}"]
+    assert CliRunner().invoke(lab.__main__.main, command).exit_code == code
+    assert kept == ([tmp_path] if code else [])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from lab import LabError, Unsupported, open_cluster
 from lab.existing import ExistingCluster
+from lab.install import ROOT
 
 from .conftest import Install
 
@@ -65,3 +69,14 @@ def test_an_existing_cluster_needs_a_kubeconfig(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(LabError, match="set KUBECONFIG"):
         ExistingCluster()
+
+
+def test_tests_that_need_the_lab_say_so_on_an_existing_cluster() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/cluster/test_permissions.py"]
+    environment = {**os.environ, "USE_EXISTING_CLUSTER": "1", "KUBECONFIG": "/nowhere"}
+    ran = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "this test needs the lab" in ran.stdout
+    assert '-m "cluster and not needs_lab"' in ran.stdout
+    assert "passed" not in ran.stdout
+    assert "skipped" not in ran.stdout

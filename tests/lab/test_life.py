@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, sweep
-from lab.images import go_image
+from lab import Lab, LabError, sweep
 from lab.install import ROOT
 from lab.rest import Rest, path
+
+from . import pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
@@ -51,7 +53,7 @@ def remains(lab: str) -> dict[str, list[str]]:
     links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True, timeout=10).stdout
     return {
         "processes": members(lab),
-        "folders": [str(f) for f in (*sweep.cgroup_folders(lab), sweep.RUN_ROOT / lab) if f.exists()],
+        "folders": [str(f) for f in (*sweep.cgroup_folders(lab), *sweep.RUN_ROOT.glob(f"{lab}*"))],
         "mounts": [line for line in mounts if str(sweep.RUN_ROOT / lab) in line],
         "links": [line for line in links.splitlines() if lab in line],
     }
@@ -105,10 +107,10 @@ def test_three_nodes_are_in_three_zones_and_run_pods() -> None:
         nodes = api.items(path("v1", "nodes"))
         zones = {n["metadata"]["name"]: n["metadata"]["labels"]["topology.kubernetes.io/zone"] for n in nodes}
         assert zones == {"node-1": "a", "node-2": "b", "node-3": "c"}
-        probe = "docker.io/grpcbalance/probe:dev"
-        lab.import_image(go_image(ROOT / "tests" / "lab" / "probe", probe))
-        api.create(path("apps/v1", "daemonsets", "default"), _everywhere(probe))
-        api.create(path("v1", "services", "default"), _headless())
+        pods.provide(lab)
+        everywhere = {"selector": {"matchLabels": pods.LABELS}, "template": pods.server()}
+        api.create(path("apps/v1", "daemonsets", "default"), {"metadata": {"name": "probe"}, "spec": everywhere})
+        api.create(path("v1", "services", "default"), pods.service("probe", clusterIP="None"))
         url = path("apps/v1", "daemonsets", "default", "probe")
         api.wait(url, lambda d: d.get("status", {}).get("numberReady") == 3, within=60, what="a pod on each node")
 
@@ -117,30 +119,24 @@ def test_three_nodes_are_in_three_zones_and_run_pods() -> None:
             return {endpoint.get("zone", "") for piece in found for endpoint in piece.get("endpoints") or ()}
 
         wait_until(lambda: seen() == {"a", "b", "c"}, 30, seen)
-        pods = api.items(path("v1", "pods", "default"), "app=probe")
-        (far,) = (pod for pod in pods if pod["spec"]["nodeName"] == "node-1")
-        assert answer(lab, api, probe, ["get", f"http://{far['status']['podIP']}:8080"]) == far["metadata"]["name"]
-        resolved = answer(lab, api, probe, ["resolve", "probe.default.svc.cluster.local"])
-        assert sorted(resolved.split()) == sorted(pod["status"]["podIP"] for pod in pods)
+        found = api.items(pods.PODS, "app=probe")
+        (far,) = (pod for pod in found if pod["spec"]["nodeName"] == "node-1")
+        asked = ["get", f"http://{far['status']['podIP']}:{pods.PORT}"]
+        assert pods.answer(lab, api, "ask-a-pod", asked, nodeName="node-3") == far["metadata"]["name"]
+        asked = ["resolve", "probe.default.svc.cluster.local"]
+        resolved = pods.answer(lab, api, "ask-dns", asked, nodeName="node-3")
+        assert sorted(resolved.split()) == sorted(pod["status"]["podIP"] for pod in found)
 
 
-def answer(lab: Lab, api: Rest, image: str, question: list[str]) -> str:
-    """What a pod on the third node prints when it asks."""
-    container = {"name": "ask", "image": image, "imagePullPolicy": "Never", "args": question}
-    spec = {"nodeName": "node-3", "restartPolicy": "OnFailure", "containers": [container]}
-    pods = path("v1", "pods", "default")
-    api.create(pods, {"metadata": {"name": question[0]}, "spec": spec})
-    api.wait(f"{pods}/{question[0]}", lambda p: p["status"].get("phase") == "Succeeded", within=60, what="an answer")
-    return lab.kubectl("logs", question[0]).strip()
-
-
-def _everywhere(image: str) -> dict[str, object]:
-    labels = {"app": "probe"}
-    container = {"name": "probe", "image": image, "imagePullPolicy": "Never", "args": ["serve"]}
-    template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]}}
-    return {"metadata": {"name": "probe"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
-
-
-def _headless() -> dict[str, object]:
-    spec = {"clusterIP": "None", "selector": {"app": "probe"}, "ports": [{"port": 8080}]}
-    return {"metadata": {"name": "probe"}, "spec": spec}
+def test_a_component_that_dies_at_the_start_is_named_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = secrets.token_hex(3)
+    monkeypatch.setattr(secrets, "token_hex", lambda _: number)
+    lab = Lab(apiserver_args={"no-such-flag": "1"}, keep=tmp_path / "kept")
+    said = r"kube-apiserver has ended \(exit code 1\)\. The end of its log:\n(.*\n)*.*unknown flag: --no-such-flag"
+    with pytest.raises(LabError, match=said):
+        lab.start()
+    assert not any(remains(number).values())
+    assert "no-such-flag" in (tmp_path / "kept" / "components" / "kube-apiserver.log").read_text()
+    assert (tmp_path / "kept" / "objects.yaml").read_text().startswith("# `kubectl api-resources")

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from lab import buildah, cache, control, cri, gomod, images, layout, network, oci, parts, pki, sweep
+from lab.install import held_up
 from lab.model import LabError
 
 
@@ -178,6 +179,21 @@ def test_container_ids_are_of_running_containers() -> None:
     assert cri.container_ids(pod(a="running", c="running"), "c") == ["id-c"]
     with pytest.raises(LabError, match="no container b of pod p runs"):
         cri.container_ids(pod(a="running", b="waiting"), "b")
+
+
+def test_what_holds_pods_up_is_told_in_the_words_of_scheduler_and_kubelet() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+    containers = [
+        {"name": "app", "image": "x:1", "state": waiting},
+        {"name": "done", "image": "x:1", "state": {"terminated": {"reason": "Completed"}}},
+        {"name": "good", "image": "x:1", "state": {"running": {}}},
+    ]
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    pods = [
+        {"metadata": {"name": "p"}, "status": {"containerStatuses": containers}},
+        {"metadata": {"name": "q"}, "status": {"conditions": [unscheduled]}},
+    ]
+    assert held_up(pods) == ["p, container app (x:1): ErrImagePull no such host", "q is not scheduled: 0/1 nodes"]
 
 
 def test_pids_are_those_in_a_containers_cgroup_of_this_lab(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, LabError
-from lab.control import Process
+from lab.control import Process, thread_states
 from lab.rest import Rest, path
+
+from . import pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
@@ -23,7 +25,16 @@ COMPONENTS = (
     "kube-proxy",
     "coredns",
 )
-PROBE = path("v1", "configmaps", "default")
+CONFIG_MAPS = path("v1", "configmaps", "default")
+
+
+@pytest.fixture(scope="module")
+def served(lab: Lab, api: Rest) -> str:
+    """Name of a pod that serves; tests make Services of it."""
+    pods.provide(lab)
+    api.create(pods.PODS, {**pods.server(), "metadata": {"name": "server", "labels": pods.LABELS}})
+    api.wait(f"{pods.PODS}/server", lambda pod: pod["status"].get("phase") == "Running", within=60, what="server")
+    return "server"
 
 
 def is_answered(api: Rest, seconds: float) -> bool:
@@ -36,7 +47,7 @@ def is_answered(api: Rest, seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_killed_component_is_gone_and_can_be_started_again(lab: Lab, name: str) -> None:
+def test_a_killed_component_is_gone_and_can_be_started_again(lab: Lab, api: Rest, served: str, name: str) -> None:
     component = lab.component(name)
     before = component.pid
     component.kill()
@@ -47,6 +58,18 @@ def test_a_killed_component_is_gone_and_can_be_started_again(lab: Lab, name: str
     component.start()
     lab.wait_ready()
     assert lab.component(name).pid != before
+    # Every component has a share in this: a new Service gets endpoints, a name and rules; a new pod a node and a run.
+    api.create(path("v1", "services", "default"), pods.service(f"after-{name}"))
+    asked = ["get", f"http://after-{name}.default.svc.cluster.local:{pods.PORT}"]
+    assert pods.answer(lab, api, f"ask-{name}", asked) == served
+
+
+def test_a_restarted_component_is_another_process(lab: Lab) -> None:
+    component = lab.component("kube-scheduler")
+    before = component.pid
+    component.restart()
+    assert component.alive
+    assert component.pid != before
 
 
 def test_starting_what_runs_is_refused(lab: Lab) -> None:
@@ -66,7 +89,8 @@ def test_a_paused_component_answers_nothing_until_it_is_resumed(lab: Lab, api: R
     component.pause()
     try:
         assert component.alive
-        assert not is_answered(api, 1)
+        assert set(thread_states(component.pid)) == {"T"}
+        assert not is_answered(api, 0.3)  # and the client asks four times
     finally:
         component.resume()
     lab.wait_ready()
@@ -86,10 +110,10 @@ def test_a_component_that_died_is_named_with_the_end_of_its_log(lab: Lab) -> Non
 
 def test_the_audit_log_tells_who_wrote_what_and_since_when(lab: Lab, api: Rest) -> None:
     made = {"metadata": {"name": "early"}}
-    api.create(PROBE, made)
+    api.create(CONFIG_MAPS, made)
     since = datetime.now(UTC)
-    api.create(PROBE, {"metadata": {"name": "late"}})
-    api.merge(f"{PROBE}/late", {"data": {"key": "value"}})
+    api.create(CONFIG_MAPS, {"metadata": {"name": "late"}})
+    api.merge(f"{CONFIG_MAPS}/late", {"data": {"key": "value"}})
     written = [(r.verb, r.resource, r.namespace, r.name, r.code) for r in lab.writes("lab:admin", since=since)]
     # A POST names its object in the body, which is not in the log.
     assert written == [
@@ -103,12 +127,17 @@ def test_the_audit_log_tells_who_wrote_what_and_since_when(lab: Lab, api: Rest) 
     assert all(record.time >= since for record in read)
 
 
-def test_a_dump_holds_logs_audit_log_and_objects_but_no_secrets(lab: Lab, api: Rest, tmp_path: Path) -> None:
+def test_a_dump_holds_logs_audit_log_and_objects_but_no_secrets(
+    lab: Lab, api: Rest, served: str, tmp_path: Path
+) -> None:
+    uid = api.get(f"{pods.PODS}/{served}")["metadata"]["uid"]
     api.create(path("v1", "secrets", "default"), {"metadata": {"name": "quiet"}, "stringData": {"password": "hush"}})
     lab.dump(tmp_path)
     logs = {file.stem for file in (tmp_path / "components").iterdir()}
     assert logs >= set(COMPONENTS)
     assert "lab:admin" in (tmp_path / "audit.log").read_text()
+    (log,) = (tmp_path / "pods" / "node-1" / f"default_{served}_{uid}").rglob("*.log")
+    assert "serving" in log.read_text()
     objects = (tmp_path / "objects.yaml").read_text()
     assert "kind: Node" in objects
     assert "quiet" not in objects

@@ -1,5 +1,5 @@
 // Command probe is what the lab's own tests run in pods: "serve" answers with the pod's name on port 8080, "get URL"
-// prints what a server answers, "resolve NAME" prints the addresses behind a name, sorted.
+// prints what a server answers and asks until one does, "resolve NAME" prints the addresses behind a name, sorted.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 }
 
 func run(args []string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	switch {
 	case len(args) == 1 && args[0] == "serve":
@@ -43,11 +43,25 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("serving as", name)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, name) })
 	return http.ListenAndServe(":8080", handler)
 }
 
 func get(ctx context.Context, url string) error {
+	for {
+		err := ask(ctx, url)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// A name or an address that is new takes a moment to be known everywhere.
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func ask(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, LabError, sweep
+from lab import Lab, LabError, parts, sweep
 from lab.install import ROOT
 from lab.rest import Rest, path
 
@@ -57,6 +57,11 @@ def remains(lab: str) -> dict[str, list[str]]:
         "mounts": [line for line in mounts if str(sweep.RUN_ROOT / lab) in line],
         "links": [line for line in links.splitlines() if lab in line],
     }
+
+
+def started_as(pid: int) -> str:
+    """The program of a process, as it was called."""
+    return Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
 
 
 def wait_until(holds: Callable[[], bool], within: float, what: Callable[[], object]) -> None:
@@ -126,6 +131,21 @@ def test_three_nodes_are_in_three_zones_and_run_pods() -> None:
         asked = ["resolve", "probe.default.svc.cluster.local"]
         resolved = pods.answer(lab, api, "ask-dns", asked, nodeName="node-3")
         assert sorted(resolved.split()) == sorted(pod["status"]["podIP"] for pod in found)
+
+
+def test_programs_of_kubebuilder_assets_run_in_place_of_the_built_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("etcd", "kube-apiserver", "kubectl"):  # what envtest ships
+        (tmp_path / name).symlink_to(parts.location(parts.KUBE) / name)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    with Lab() as lab:
+        commands = {name: started_as(lab.component(name).pid) for name in ("etcd", "kube-apiserver", "kubelet")}
+        assert lab.kubectl_command()[0] == str(tmp_path / "kubectl")
+        assert "node-1" in lab.kubectl("get", "nodes")
+    assert commands["etcd"] == str(tmp_path / "etcd")
+    assert commands["kube-apiserver"] == str(tmp_path / "kube-apiserver")
+    assert commands["kubelet"] == str(parts.location(parts.KUBE) / "kubelet")
 
 
 def test_a_component_that_dies_at_the_start_is_named_and_nothing_is_left(

@@ -87,13 +87,13 @@ class Login:
 
 
 class Backoffs:
-    """Endless delays, 1 s to 30 s with jitter. Anything finite makes kopf exit in an outage that lasts longer."""
+    """Endless delays, 1 s to 15 s with jitter. Anything finite makes kopf exit in an outage that lasts longer."""
 
     def __iter__(self) -> Iterator[float]:
         delay = 1.0
         while True:
             yield delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
-            delay = min(30.0, delay * 1.7)
+            delay = min(15.0, delay * 1.7)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

@@ -29,7 +29,7 @@ _MOVEMENT: Final = 3.0
 # What these say of running traffic is told at once, whatever moves beside it.
 _URGENT: Final = (ConditionType.ACCEPTED, ConditionType.SERVICE_READY, ConditionType.ENDPOINTS_READY)
 # Workloads are looked at in turn, which takes a while when the operator starts among thousands of new ones.
-_UNSEEN: Final = 60.0
+_UNSEEN: Final = 180.0
 
 
 class Statuses:

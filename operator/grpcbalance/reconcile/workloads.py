@@ -65,17 +65,24 @@ class Workloads:
             decision = self._c.assessor().decide(workload, self.situation(ref))
         again = self._note_waits(ref, decision)
         if decision.patch is not None:
-            again = await self._patch(workload, decision, decision.patch)
+            try:
+                again = await self._patch(workload, decision, decision.patch)
+            finally:
+                # Also when it fails: status must not wait for a workload that cannot be written.
+                self._note_seen(ref, decision)
             if ref in self._c.workload_refusals:
                 # To be told now, not at the next look.
                 decision = self._c.assessor().decide(workload, self.situation(ref))
         self._c.metrics.workload(ref, [(str(f.role), f.state, str(f.reason)) for f in decision.findings if f.role])
         await self._tell(workload, decision)
+        self._note_seen(ref, decision)
+        self._wake()
+        return again
+
+    def _note_seen(self, ref: WorkloadRef, decision: Decision) -> None:
         if ref not in self.seen:
             self.seen.add(ref)
             self._c.enqueue(_status_keys(decision))
-        self._wake()
-        return again
 
     def _wake(self) -> None:
         """Have as many of those looked at that wait for a rollout slot as there are free ones."""

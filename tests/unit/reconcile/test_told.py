@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from grpcbalance.errors import Retry
 from grpcbalance.names import PLURAL
 from grpcbalance.reconcile.context import REFUSED_AGAIN
 from grpcbalance.settings import Settings
@@ -168,3 +169,15 @@ def test_env_from_is_told_of_when_variables_are_written_beside_it() -> None:
     listed = next(w for w in world.status()["workloads"] if w["name"] == "checkout")
     assert (listed["state"], "envFrom" in listed["message"]) == ("Configured", True)
     assert events(world, "checkout")["EnvFrom"] == 1
+
+
+def test_status_does_not_wait_for_a_workload_that_cannot_be_written() -> None:
+    world = World()
+    world.server.refuse("backend", Retry(None, "webhook is away"))
+    backend = make.deployment("backend", server="orders", containers=[make.container(ports=[5000])])
+    world.server.put(make.gbs(), backend)
+    world.start().run(10.0)
+    assert world.condition("EndpointsReady") == ("True", "EndpointsReady")
+    world.server.edit("endpointslices", "orders-headless-abc", lambda raw: raw.update(endpoints=[]))
+    world.run(5.0)
+    assert world.condition("EndpointsReady") == ("False", "NoEndpoints")

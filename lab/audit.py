@@ -34,6 +34,11 @@ class AuditRecord:
     uri: str
 
     @property
+    def full_resource(self) -> str:
+        """The resource as RBAC names it: with its subresource, if it is one."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+    @property
     def wrote(self) -> bool:
         """Whether it was a write that the API server carried out."""
         return self.verb in WRITING_VERBS and 200 <= self.code < 300

@@ -13,11 +13,11 @@ from typing import Any, Final
 from lab import Lab
 from lab.install import GBS, NAMESPACE, install_operator, wait_operator
 from lab.rest import Object, Rest, path
+from tests.kit import operator
 
 from .process import Metrics, operator_process
 from .world import Size, in_parallel, name, namespace
 
-OPERATOR: Final = f"system:serviceaccount:{NAMESPACE}:grpcbalance-operator"
 _QUIET: Final = 30.0
 # Services whose endpoints flap in turn.
 _HOT: Final = 200
@@ -34,11 +34,9 @@ class Bench:
 
     def writes(self, since: datetime) -> Counter[str]:
         """The operator's own writes since a moment, by resource; Events and Leases do not count."""
-        found: Counter[str] = Counter()
-        for record in self.lab.writes(OPERATOR, since=since):
-            if record.resource not in ("events", "leases"):
-                found[f"{record.resource}/{record.subresource}" if record.subresource else record.resource] += 1
-        return found
+        return Counter(
+            record.full_resource for record in operator.writes(self.lab, since) if record.resource != "leases"
+        )
 
     def cold(self) -> dict[str, Any]:
         """Start with everything new: until every object tells of a configured server and client."""

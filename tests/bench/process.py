@@ -13,7 +13,8 @@ from prometheus_client.samples import Sample
 
 from lab import Cluster
 from lab.install import NAMESPACE
-from lab.rest import Rest, path
+from lab.rest import Rest
+from tests.kit import operator
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -75,8 +76,7 @@ class Metrics:
         )
 
     def _samples(self) -> Iterator[Sample]:
-        pods = self._api.items(path("v1", "pods", NAMESPACE))
-        pod = next(p for p in pods if "deletionTimestamp" not in p["metadata"])["metadata"]["name"]
+        pod = operator.pod(self._api)["metadata"]["name"]
         text = self._cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics")
         for metric in text_string_to_metric_families(text):
             yield from metric.samples

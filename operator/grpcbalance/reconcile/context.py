@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from grpcbalance.assess import Assessor
-from grpcbalance.events import Recorder
+from grpcbalance.events import Note, Recorder, Regarding
 from grpcbalance.metrics import Metrics
 from grpcbalance.model import Key, Ref, WorkloadRef
 from grpcbalance.settings import Settings
@@ -73,6 +73,11 @@ class Context:
     def take(self, kind: str, raw: Mapping[str, Any]) -> None:
         """Put a write's answer, or a live read, into the view at once; later decisions must know it."""
         self.enqueue(self.view.apply(kind, None, raw))
+
+    async def tell(self, about: Regarding, subject: str, note: Note) -> None:
+        """Say what keeps something from being as wanted, and count it when it is news."""
+        if await self.recorder.say(about, subject, note):
+            self.metrics.refused(str(note.reason))
 
     def assessor(self) -> Assessor:
         """A fresh view of decisions."""

@@ -86,5 +86,4 @@ class Services:
                 "Create the object again, or remove our annotations"
             )
             note = Note(Reason.STILL_REFERENCED, text, warning=True)
-            if await self._c.recorder.say(regarding_workload(workload), str(gone), note):
-                self._c.metrics.refused(str(note.reason))
+            await self._c.tell(regarding_workload(workload), str(gone), note)

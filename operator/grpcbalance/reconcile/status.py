@@ -131,9 +131,8 @@ class Statuses:
         return REFUSED_AGAIN
 
     async def _say(self, balanced: Balanced, note: Note) -> None:
-        posted = await self._c.recorder.say(regarding_balanced(balanced), note.message.partition(":")[0], note)
-        if posted and note.warning:
-            self._c.metrics.refused(str(note.reason))
+        say = self._c.tell if note.warning else self._c.recorder.say
+        await say(regarding_balanced(balanced), note.message.partition(":")[0], note)
 
 
 def _urgent(status: dict[str, Any]) -> dict[str, str]:

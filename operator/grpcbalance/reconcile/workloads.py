@@ -21,8 +21,6 @@ _PLURAL_OF: Final = {kind: plural for plural, kind in WORKLOAD_KINDS.items()}
 _LIMITED_AGAIN: Final = 300.0
 # What holds a workload may be a service that its annotations do not name, of which no change wakes it.
 _HELD_AGAIN: Final = 60.0
-
-
 # What an API server answers with that accepts a change and leaves everything as it was.
 _UNDONE: Final = "patch deployments: the API server accepted it and changed nothing: does a webhook or policy undo it?"
 
@@ -46,7 +44,7 @@ class Workloads:
     def __init__(self, context: Context) -> None:
         self._c = context
         self._waiting_since: dict[WorkloadRef, float] = {}
-        # Another write may be sent at once.
+        # What was refused last, by workload; another write may be sent at once.
         self._refused: dict[WorkloadRef, _Refused] = {}
         # Decided about at least once; until then status has nothing lasting to tell of them.
         self.seen: set[WorkloadRef] = set()
@@ -181,8 +179,8 @@ class Workloads:
             note = finding_note(finding)
             if note is None:
                 self._c.recorder.quiet(about, subject)
-            elif await self._c.recorder.say(about, subject, note):
-                self._c.metrics.refused(str(note.reason))
+            else:
+                await self._c.tell(about, subject, note)
 
 
 def _status_keys(decision: Decision) -> list[StatusKey]:

@@ -31,18 +31,25 @@ def _keep(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--keep", type=click.Path(path_type=Path), help=text)(command)
 
 
+def _examples(command: Callable[..., Any]) -> Callable[..., Any]:
+    text = "Build the examples of all languages, not of Go only."
+    return click.option("--all-examples", is_flag=True, help=text)(command)
+
+
 @main.command()
-def build() -> None:
+@_examples
+def build(all_examples: bool) -> None:
     """Build the cluster's programs and the project's images, unless they are in the cache."""
-    _build()
+    _build(all_examples)
     progress.say(f"everything is built, in {cache.root()}")
 
 
 @main.command("images")
-def images_() -> None:
+@_examples
+def images_(all_examples: bool) -> None:
     """Build the images of the operator and of the Go example, and print where they are."""
     preflight.check_host()
-    for archive in _images():
+    for archive in _images(all_examples):
         click.echo(archive)
 
 
@@ -54,21 +61,23 @@ def shell(nodes: int, keep: Path | None) -> None:
 
     The images of this checkout are in it: `kubectl apply -k manifests` installs the operator.
     """
+    _enter()
     _start_and_run([os.environ.get("SHELL", "/bin/sh")], nodes, keep)
 
 
 @main.command("exec", context_settings={"ignore_unknown_options": True})
 @_nodes
 @_keep
+@_examples
 @click.option("--no-cluster", is_flag=True, help="Only enter the private namespaces: CMD starts its own labs.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
-def exec_(nodes: int, keep: Path | None, no_cluster: bool, command: tuple[str, ...]) -> None:
+def exec_(nodes: int, keep: Path | None, all_examples: bool, no_cluster: bool, command: tuple[str, ...]) -> None:
     """Start a cluster, run CMD in it with KUBECONFIG set, and exit with its exit code.
 
     What CMD opens with open_cluster() is that cluster.
     """
+    _enter(all_examples)
     if no_cluster:
-        _enter()
         sys.exit(namespaces.run(list(command), os.environ))
     _start_and_run(list(command), nodes, keep)
 
@@ -85,30 +94,26 @@ def doctor_() -> None:
     sys.exit(any(finding.fix is not None for finding in findings))
 
 
-def _build() -> list[Path]:
+def _build(all_examples: bool) -> None:
     preflight.check_host()
     preflight.ensure(preflight.NODE_PROGRAMS)
     parts.build()
-    return _images()
+    _images(all_examples)
 
 
-def _images() -> list[Path]:
-    """Both images of the project."""
-    return [
-        images.operator_image(install.ROOT, install.OPERATOR_IMAGE),
-        images.go_image(install.ROOT / "examples" / "go", install.ECHO_IMAGE),
-    ]
+def _images(all_examples: bool) -> list[Path]:
+    """Images of the project."""
+    return list(install.image_archives(images.LANGUAGES if all_examples else ("go",)))
 
 
-def _enter() -> None:
+def _enter(all_examples: bool = False) -> None:
     """Build what needs the network, then leave it."""
     if not namespaces.is_private():
-        _build()
+        _build(all_examples)
     namespaces.enter_private()
 
 
 def _start_and_run(command: list[str], nodes: int, keep: Path | None) -> None:
-    _enter()
     with Lab(nodes, keep=keep) as lab:
         install.provide_images(lab)
         progress.say(f"cluster {lab.name} of {nodes} node{'s' * (nodes > 1)}; logs in {lab.run_dir}/logs")

@@ -1,6 +1,7 @@
-"""Two Debian file systems that images start from: one with Python, one with what installs Python packages too.
+"""The images that Dockerfiles start from: for each language one to run programs, and one that builds them too.
 
 Made from Debian packages, since registries of images are out of reach for many. Kept as tar files in the cache.
+Node.js comes from the package index of Python, since Debian's own is two major versions behind.
 """
 
 from __future__ import annotations
@@ -46,30 +47,56 @@ class Rootfs:
         return hashlib.sha256(repr((_SUITE, self.packages, _DROPPED)).encode()).hexdigest()[:16]
 
 
-BASE: Final = Rootfs("localhost/grpcbalance-lab/python:3.11", ("ca-certificates", "python3"))
-BUILDER: Final = Rootfs(
-    "localhost/grpcbalance-lab/python-build:3.11", ("ca-certificates", "python3", "python3-pip", "python3-venv")
+_NAMES: Final = "localhost/grpcbalance-lab/"
+_PYTHON: Final = Rootfs(f"{_NAMES}python:3.11", ("ca-certificates", "python3"))
+_PYTHON_BUILD: Final = Rootfs(
+    f"{_NAMES}python-build:3.11", ("ca-certificates", "python3", "python3-pip", "python3-venv")
 )
-ALL: Final = (BASE, BUILDER)
+_JAVA: Final = Rootfs(f"{_NAMES}java:17", ("ca-certificates", "openjdk-17-jre-headless"))
+_JAVA_BUILD: Final = Rootfs(f"{_NAMES}java-build:17", ("ca-certificates", "maven", "openjdk-17-jdk-headless"))
+_NODE: Final = Path(__file__).resolve().parent / "docker" / "node"
 
 
 @dataclass(frozen=True, slots=True)
 class Bases:
-    """Names of the two images in the lab's own image store."""
+    """Names of two images in the lab's own image store, and a key of all that went into them."""
 
-    base: str
-    builder: str
+    run: str
+    build: str
+    key: str
 
 
-def base_image() -> Bases:
-    """Both base images, made if need be. Raises LabError."""
+def python_bases() -> Bases:
+    """Python 3.11; the second has pip too. Raises LabError."""
+    return _of_packages(_PYTHON, _PYTHON_BUILD)
+
+
+def java_bases() -> Bases:
+    """Java 17; the second has Maven too. Raises LabError."""
+    return _of_packages(_JAVA, _JAVA_BUILD)
+
+
+def node_bases() -> Bases:
+    """Node.js as `docker/node` pins it; the second has npm too. Raises LabError."""
+    python = python_bases()
+    key = cache.key(_NODE, [path for path in _NODE.iterdir() if path.is_file()], python.key)
+    names = {stage: f"{_NAMES}{name}:24" for stage, name in (("run", "node"), ("build", "node-build"))}
+    with progress.step("making the images with Node.js"):
+        for stage, ref in names.items():
+            if not buildah.is_made(ref, key):
+                arguments = {"BASE": python.run, "BUILDER": python.build}
+                buildah.build(_NODE, ref, arguments, stage=stage, key=key)
+    return Bases(names["run"], names["build"], key)
+
+
+def _of_packages(run: Rootfs, build: Rootfs) -> Bases:
     preflight.ensure(preflight.IMAGE_PROGRAMS)
-    for rootfs in ALL:
+    for rootfs in (run, build):
         name = rootfs.ref.rpartition("/")[2].replace(":", "-")
         target = cache.entry(f"images/{name}", rootfs.key, ".tar")
         archive = cache.provide(target, functools.partial(_bootstrap, rootfs))
         buildah.import_rootfs(archive, rootfs.ref, rootfs.key)
-    return Bases(BASE.ref, BUILDER.ref)
+    return Bases(run.ref, build.ref, run.key + build.key)
 
 
 def _bootstrap(rootfs: Rootfs, target: Path) -> None:

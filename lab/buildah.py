@@ -5,28 +5,20 @@ Runs as root without any daemon; `chroot` isolation works where containers canno
 
 from __future__ import annotations
 
-import ast
-import configparser
 import functools
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from . import cache, preflight
+from . import cache, host_settings, preflight
 from .model import LabError
 
 _KEY_LABEL: Final = "dev.grpcbalance.lab.key"
 _SECONDS: Final = 1800
-# Certificates of this machine, which may trust a proxy's authority that Debian's own do not.
-_AUTHORITIES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
-_AUTHORITY_VARIABLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-# Settings of pip that say where packages go here, or where its settings are.
-_NOT_FOR_BUILDS: Final = ("config-file", "user", "target", "prefix", "require-virtualenv")
 _ACCEPT_ALL: Final = {"default": [{"type": "insecureAcceptAnything"}]}
 
 
@@ -44,13 +36,22 @@ def import_rootfs(archive: Path, ref: str, key: str) -> None:
             _run("rm", container)
 
 
-def build(context: Path, ref: str, arguments: Mapping[str, str], target: Path) -> None:
-    """Build the Dockerfile in `context` with build arguments, and write the image to `target` as an OCI archive.
+def build(
+    context: Path,
+    ref: str,
+    arguments: Mapping[str, str],
+    *,
+    dockerfile: Path | None = None,
+    stage: str | None = None,
+    key: str = "",
+) -> None:
+    """Build a Dockerfile (by default the one in `context`), or one stage of it, with build arguments.
 
-    pip in it sees this machine's settings of pip and its certificates, and nothing of either stays in the image.
+    Package managers in it see this machine's settings and certificates, and nothing of either stays in the image.
+    `key` is what `is_made` then compares.
     """
     with cache.locked("buildah"), tempfile.TemporaryDirectory(dir=cache.root()) as folder:
-        volumes = _volumes(Path(folder))
+        volumes = host_settings.volumes(Path(folder))
         _run(
             "build",
             "--quiet",
@@ -60,56 +61,24 @@ def build(context: Path, ref: str, arguments: Mapping[str, str], target: Path) -
             "--isolation=chroot",
             "--network=host",
             *(f"--build-arg={name}={value}" for name, value in arguments.items()),
-            *(f"--volume={source}:{source_in_build}:ro" for source, source_in_build in volumes.items()),
+            *(f"--volume={volume}" for volume in volumes),
+            *([f"--file={dockerfile}"] if dockerfile else []),
+            *([f"--target={stage}"] if stage else []),
+            *([f"--label={_KEY_LABEL}={key}"] if key else []),
             f"--tag={ref}",
             str(context),
         )
+
+
+def push(ref: str, target: Path) -> None:
+    """Write an image to `target` as an OCI archive."""
+    with cache.locked("buildah"):
         _run("push", "--quiet", "--disable-compression", ref, f"oci-archive:{target}:{ref}")
 
 
-def _volumes(folder: Path) -> dict[str, str]:
-    """What the build sees of this machine: path here -> path there."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True, timeout=60
-    )
-    settings = pip_settings(answer.stdout)
-    authorities = next((path for path in _authority_files() if os.path.isfile(path)), None)
-    if authorities:
-        settings.setdefault("global", {}).setdefault("cert", authorities)
-    file = folder / "pip.conf"
-    parser = configparser.RawConfigParser()
-    parser.read_dict(settings)
-    with file.open("w") as stream:
-        parser.write(stream)
-    words = {word for section in settings.values() for text in section.values() for word in text.split()}
-    paths = sorted(word for word in words if word.startswith("/") and os.path.exists(word))
-    return {str(file): "/etc/pip.conf"} | {path: path for path in paths}
-
-
-def pip_settings(listed: str) -> dict[str, dict[str, str]]:
-    """Sections of a pip.conf, from what `pip config list` prints; variables of the environment win, as with pip.
-
-    pip prints each value as a Python string, with a line end before each of several.
-    """
-    sections: dict[str, dict[str, str]] = {}
-    variables: dict[str, str] = {}
-    for line in listed.splitlines():
-        name, equals, quoted = line.partition("=")
-        section, _, option = name.rpartition(".")
-        if not equals or not section or option in _NOT_FOR_BUILDS:
-            continue
-        value = " ".join(ast.literal_eval(quoted).split("\n")).strip()
-        if section == ":env:":
-            variables[option] = value
-        else:
-            sections.setdefault(section, {})[option] = value
-    if variables:
-        sections["global"] = sections.get("global", {}) | variables
-    return sections
-
-
-def _authority_files() -> list[str]:
-    return [os.environ.get(name, "") for name in _AUTHORITY_VARIABLES] + list(_AUTHORITIES)
+def is_made(ref: str, key: str) -> bool:
+    """Whether the image of that name was made from what has this key."""
+    return _label(ref) == key
 
 
 def _label(ref: str) -> str | None:

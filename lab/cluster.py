@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from . import controlplane, cri, dump, kubectl, layout, network, node, parts, preflight, progress, ready, sweep
+from . import control, controlplane, cri, dump, kubectl, layout, network, node, parts, preflight, progress, ready, sweep
 from .audit import AuditRecord, records, written_by
 from .control import Keeper, Process, Spec, tail
 from .layout import Layout, on_node
@@ -232,6 +232,14 @@ class Lab:
         """Process ids, as the caller's /proc shows them, of a pod's containers (or of one of them)."""
         found = kubectl.get(self.kubectl_command("get", "pod", "--namespace", namespace, pod, "--output=json"))
         return cri.pids(self.name, cri.container_ids(found, container))
+
+    def lose_node(self, number: int) -> None:
+        """A node is gone as if its power had failed: nothing of it answers any more, nor says that it ends. For good."""
+        if not 2 <= number <= self.layout.nodes:
+            raise LabError(f"node {number} cannot be lost: the first one carries the lab, and there are {self.layout.nodes}")
+        network.cut_off(control.first_pid(self.run_dir), number)
+        for name in ("kubelet", "containerd"):
+            self.component(on_node(name, number)).kill()
 
     def dump(self, folder: Path) -> None:
         """Write all that helps to understand a failure into a folder."""

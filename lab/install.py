@@ -6,14 +6,14 @@ Nothing is special about the installed operator but what the caller asks for: ot
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import urllib3
 import yaml
 
-from .images import go_image, operator_image
+from .images import LANGUAGES, example_image, operator_image
 from .model import Cluster, LabError
 from .rest import Object, Rest, RestError, WaitTimeoutError, path
 
@@ -23,14 +23,23 @@ NAMESPACE: Final = "grpcbalance-system"
 GBS: Final = ("grpcbalance.dev/v1alpha1", "grpcbalancedservices")
 DEPLOYMENT: Final = "grpcbalance-operator"
 OPERATOR_IMAGE: Final = "docker.io/grpcbalance/operator:dev"
-ECHO_IMAGE: Final = "docker.io/grpcbalance/echo-go:dev"
 
 
-def provide_images(cluster: Cluster) -> None:
-    """Make both images known to the cluster. One that is not a lab has to have them already."""
+def provide_images(cluster: Cluster, languages: Iterable[str] = ("go",)) -> None:
+    """Make the operator's image and those of examples known to the cluster.
+
+    A cluster that is not a lab has to have them already.
+    """
     if cluster.takes_images:
-        cluster.import_image(operator_image(ROOT, OPERATOR_IMAGE))
-        cluster.import_image(go_image(ROOT / "examples" / "go", ECHO_IMAGE))
+        for archive in image_archives(languages):
+            cluster.import_image(archive)
+
+
+def image_archives(languages: Iterable[str] = LANGUAGES) -> Iterator[Path]:
+    """Archives of the operator's image and of those of examples, built if need be."""
+    yield operator_image(ROOT, OPERATOR_IMAGE)
+    for language in languages:
+        yield example_image(ROOT / "examples", language, _echo_image(language))
 
 
 def operator_image_name() -> str:
@@ -38,9 +47,14 @@ def operator_image_name() -> str:
     return os.environ.get("GRPCBALANCE_IMAGE", OPERATOR_IMAGE)
 
 
-def echo_image_name() -> str:
-    """Image of the Go example: GRPCBALANCE_ECHO_IMAGE, or the one built here."""
-    return os.environ.get("GRPCBALANCE_ECHO_IMAGE", ECHO_IMAGE)
+def echo_image_name(language: str = "go") -> str:
+    """Image of an example: GRPCBALANCE_ECHO_IMAGE (Go), GRPCBALANCE_ECHO_JAVA_IMAGE and so on, or the one built here."""
+    variable = "GRPCBALANCE_ECHO_IMAGE" if language == "go" else f"GRPCBALANCE_ECHO_{language.upper()}_IMAGE"
+    return os.environ.get(variable, _echo_image(language))
+
+
+def _echo_image(language: str) -> str:
+    return f"docker.io/grpcbalance/echo-{language}:dev"
 
 
 def install_operator(cluster: Cluster, flags: Sequence[str] = (), within: float = 60.0) -> None:

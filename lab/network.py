@@ -87,6 +87,26 @@ def connect(lab: str, pid: int, nodes: int) -> Link:
     return Link(interface, owner, inner)
 
 
+def cut_off(pid: int, number: int) -> None:
+    """Drop without a word whatever comes from or goes to the pods of a node, in the network namespace of `pid`."""
+    pods = f"10.89.{number * 16}.0/20"
+    drop = f"ip saddr {pods} drop; ip daddr {pods} drop"
+    chains = "".join(
+        f"chain {hook} {{ type filter hook {hook} priority -10; {drop}; }}\n" for hook in ("forward", "input", "output")
+    )
+    command = ["nsenter", "--target", str(pid), "--net", "nft", "-f", "-"]
+    answer = subprocess.run(
+        command,
+        input=f"table inet lost-node-{number} {{\n{chains}}}\n",
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    if answer.returncode != 0:
+        raise LabError(f"node {number} could not be cut off: {answer.stderr.strip()}")
+
+
 def disconnect(link: Link) -> None:
     """Remove the pair. The kernel does it too, but some time after the lab's last process has gone."""
     subprocess.run(["ip", "link", "delete", link.interface], check=False, capture_output=True, timeout=20)

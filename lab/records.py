@@ -1,25 +1,27 @@
-"""The example client's own record of its RPCs, followed while it runs.
+"""What example programs record of their RPCs, followed while they run.
 
-Each RPC is one JSON line on the client's standard output; all numbers of demo, tests and benchmarks about
-traffic come from these lines, none from what ought to be.
+Each RPC is one JSON line on the client's standard output; servers write how many reached them. All numbers of demo,
+tests and benchmarks about traffic come from these lines, none from what ought to be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import urllib3
 
 from .model import Cluster
-from .rest import Rest, RestError, path
+from .rest import Object, Rest, RestError, path
+
+_LOST = (RestError, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Rpc:
     """One RPC as the client saw it: `start` in seconds since the epoch; `pod` is empty when it failed.
 
     `mismatch`: the pod that answered is not the one at the other end of the connection.
+    `client`: name of the pod that made it.
     """
 
     start: float
@@ -34,6 +37,8 @@ class Rpc:
     peer: str
     code: str
     mismatch: bool
+    client: str = ""
+    message: str = ""
 
     @property
     def ok(self) -> bool:
@@ -41,7 +46,15 @@ class Rpc:
         return self.code == "OK"
 
 
-def parse(line: str) -> Rpc | None:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How many RPCs had reached a server since its start, and how many of them were repetitions."""
+
+    attempts: int
+    retries: int
+
+
+def parse(line: str, client: str = "") -> Rpc | None:
     """The RPC of a log line, or None for any other line."""
     if not line.startswith('{"t":'):
         return None
@@ -52,6 +65,8 @@ def parse(line: str) -> Rpc | None:
         peer=raw.get("peer", ""),
         code=raw["code"],
         mismatch=bool(raw.get("mismatch")),
+        client=client,
+        message=raw.get("err", ""),
     )
 
 
@@ -66,28 +81,33 @@ def failures(rpcs: Iterable[Rpc]) -> list[Rpc]:
 
 
 class Recorder:
-    """Follows the logs of every pod of one client Deployment, those that come later too.
+    """Follows the logs of all pods of a namespace that a label selector takes, those that come later too.
 
-    Use as a context manager. `rpcs` may be called at any time.
+    Use as a context manager. `rpcs`, `starts` and `served` may be asked at any time; `starts` holds what each client
+    said of itself in its first line, by pod.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, app: str) -> None:
-        self._cluster, self._namespace, self._app = cluster, namespace, app
+    def __init__(self, cluster: Cluster, namespace: str, selector: str) -> None:
+        self._cluster, self._namespace, self._selector = cluster, namespace, selector
         self._rpcs: list[Rpc] = []
+        self.starts: dict[str, dict[str, Any]] = {}
+        self.served: dict[str, Served] = {}
         self._stopping = threading.Event()
-        self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._threads = [threading.Thread(target=self._discover, daemon=True)]
+        self._streams: dict[str, urllib3.HTTPResponse] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._discoverer = threading.Thread(target=self._discover, daemon=True)
 
     def __enter__(self) -> Self:
-        self._threads[0].start()
+        self._discoverer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._threads[0].join()
-        for process in self._processes.values():
-            process.terminate()
-        for thread in self._threads[1:]:
+        self._discoverer.join()
+        for stream in list(self._streams.values()):
+            with contextlib.suppress(ValueError):  # it has ended by itself
+                stream.shutdown()
+        for thread in self._threads.values():
             thread.join()
 
     def rpcs(self, since: float = 0.0, until: float = float("inf")) -> list[Rpc]:
@@ -105,28 +125,63 @@ class Recorder:
 
     def _discover(self) -> None:
         with Rest(self._cluster.kubeconfig) as api:
-            while not self._stopping.wait(0.2):
+            while not self._stopping.wait(0.1):
                 try:
-                    pods = api.items(path("v1", "pods", self._namespace), f"app={self._app}")
-                except (RestError, urllib3.exceptions.HTTPError, OSError):
+                    for pod in self._pods(api):
+                        self._follow(api, pod)
+                except _LOST:
                     continue  # the API server is away: pods are looked for again
-                for pod in pods:
-                    if any("running" in s.get("state", {}) for s in pod["status"].get("containerStatuses", [])):
-                        self._follow(pod["metadata"]["name"])
 
-    def _follow(self, pod: str) -> None:
-        if pod in self._processes:
-            return
-        command = self._cluster.kubectl_command("logs", "--follow", "--namespace", self._namespace, pod)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self._processes[pod] = process
-        thread = threading.Thread(target=self._read, args=(process,), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _pods(self, api: Rest) -> Iterator[Object]:
+        """The pods that there are, and for a second those that change: then there is a look at `_stopping`."""
+        url = path("v1", "pods", self._namespace)
+        yield from api.items(url, self._selector)
+        for kind, pod in api.watch(url, {"labelSelector": self._selector}, 1):
+            if kind in ("ADDED", "MODIFIED"):
+                yield pod
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        with process:
-            for line in process.stdout or ():
-                rpc = parse(line)
-                if rpc is not None:
-                    self._rpcs.append(rpc)
+    def _follow(self, api: Rest, pod: Object) -> None:
+        for status in pod["status"].get("containerStatuses", []):
+            container = status.get("containerID", "")  # another one after a restart
+            if "running" in status.get("state", {}) and container not in self._threads:
+                thread = threading.Thread(target=self._read, args=(api, pod["metadata"]["name"]), daemon=True)
+                self._threads[container] = thread
+                thread.start()
+
+    def _read(self, api: Rest, pod: str) -> None:
+        """Read a container's log to its end. When the stream breaks it is read again, without the lines that are known."""
+        known = 0
+        while not self._stopping.is_set():
+            try:
+                with api.log(self._namespace, pod) as stream:
+                    self._streams[threading.current_thread().name] = stream
+                    if self._stopping.is_set():
+                        return
+                    for number, line in enumerate(_lines(stream)):
+                        if number >= known:
+                            self._take(pod, line)
+                            known = number + 1
+                return
+            except RestError as error:
+                if error.code in (400, 404):
+                    return  # the pod has gone
+            except (urllib3.exceptions.HTTPError, OSError):
+                pass
+            self._stopping.wait(0.2)
+
+    def _take(self, pod: str, line: str) -> None:
+        rpc = parse(line, pod)
+        if rpc is not None:
+            self._rpcs.append(rpc)
+        elif line.startswith('{"served":'):
+            raw = json.loads(line)["served"]
+            self.served[pod] = Served(raw["attempts"], raw["retries"])
+        elif line.startswith('{"start":'):
+            self.starts[pod] = json.loads(line)["start"]
+
+
+def _lines(stream: urllib3.HTTPResponse) -> Iterator[str]:
+    rest = b""
+    for chunk in stream.stream(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode() for line in lines)

@@ -67,7 +67,7 @@ class Rest:
         return answer
 
     def _send(
-        self, method: str, url: str, body: Any, content_type: str, query: Mapping[str, str], timeout: float
+        self, method: str, url: str, body: Any, content_type: str, query: Mapping[str, str], timeout: float | None
     ) -> urllib3.HTTPResponse:
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
         args = self._client.param_serialize(
@@ -143,6 +143,10 @@ class Rest:
             for line in lines:
                 event = json.loads(line)
                 yield event["type"], event["object"]
+
+    def log(self, namespace: str, pod: str) -> urllib3.HTTPResponse:
+        """A pod's log from its begin, as a stream that goes on while the pod does; `shutdown` ends it."""
+        return self._send("GET", path("v1", "pods", namespace, pod, "log"), None, "", {"follow": "true"}, None)
 
     def wait(
         self, url: str, accept: Callable[[Object], bool], *, within: float, what: str, missing: bool = False

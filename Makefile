@@ -5,22 +5,24 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
-CODE := operator lab tests examples
+CODE := operator lab tests examples docs
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 # With the lab: build first, then run in namespaces of its own, where nothing reaches out and nothing stays.
 PRIVATE := $(if $(filter 1 true True TRUE yes Yes YES,$(USE_EXISTING_CLUSTER)),,$(BIN)/python -m lab exec --no-cluster --)
+# The same with the images of all languages.
+PRIVATE_ALL := $(subst --no-cluster,--no-cluster --all-examples,$(PRIVATE))
 
-.PHONY: help demo test test-unit lint fmt lab bench crd lock clean
+.PHONY: help demo test test-unit lint fmt lab bench bench-dataplane docs crd lock clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## watch one pod's load spread over all: cluster, operator, client and servers, from scratch
 	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m examples.demo
 
 test: $(STAMP) ## all tests: pure logic, then everything on a real cluster
 	@$(if $(ARGS),,cd examples/go && go vet ./... && go test ./...)
-	@$(PRIVATE) $(CURDIR)/$(BIN)/pytest $(ARGS)
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS)
 
 test-unit: $(STAMP) ## only the tests that need no cluster, in seconds
 	@$(BIN)/pytest -m "not cluster" $(ARGS)
@@ -32,6 +34,7 @@ lint: $(STAMP) ## style, types, import contracts, YAML, Go, generated files
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/yamllint --strict crds manifests examples
 	@unformatted=$$(gofmt -l lab examples); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
+	@$(BIN)/python docs/make.py --check
 	@$(BIN)/python -m grpcbalance crd | diff -u crds/grpcbalancedservices.yaml - || { echo "run: make crd"; exit 1; }
 
 fmt: $(STAMP) ## format the code, mend what can be mended
@@ -44,6 +47,12 @@ lab: $(STAMP) ## a shell with kubectl in a fresh cluster
 
 bench: $(STAMP) ## scale benchmark: 5,000 services, 10,000 workloads, 100,000 endpoints
 	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m tests.bench.scale $(ARGS)
+
+bench-dataplane: $(STAMP) ## what clients of four languages really do: tables, plots (25 minutes)
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/python -m tests.bench.dataplane $(ARGS)
+
+docs: $(STAMP) ## fill the pages with code of the examples, tested tables, published figures
+	@$(BIN)/python docs/make.py
 
 crd: $(STAMP) ## write crds/ anew from the API types
 	@$(BIN)/python -m grpcbalance crd > build.crd.tmp && mv build.crd.tmp crds/grpcbalancedservices.yaml

@@ -234,9 +234,9 @@ class Lab:
         return cri.pids(self.name, cri.container_ids(found, container))
 
     def lose_node(self, number: int) -> None:
-        """A node is gone as if its power had failed: nothing of it answers any more, nor says that it ends. For good."""
+        """Let a node go as if its power had failed, for good: nothing of it answers, nor says that it ends."""
         if not 2 <= number <= self.layout.nodes:
-            raise LabError(f"node {number} cannot be lost: the first one carries the lab, and there are {self.layout.nodes}")
+            raise LabError(f"node {number} cannot be lost: the lab has {self.layout.nodes}, and the first carries it")
         network.cut_off(control.first_pid(self.run_dir), number)
         for name in ("kubelet", "containerd"):
             self.component(on_node(name, number)).kill()

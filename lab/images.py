@@ -71,7 +71,11 @@ def example_image(examples: Path, language: str, ref: str) -> Path:
     folder = examples / language
     if language == "go":
         return go_image(folder, ref)
-    inputs = [folder / "Dockerfile", *(f for f in _files(folder) if f.name != "Dockerfile"), *_files(examples / "proto")]
+    inputs = [
+        folder / "Dockerfile",
+        *(f for f in _files(folder) if f.name != "Dockerfile"),
+        *_files(examples / "proto"),
+    ]
     return _image(examples, inputs, ref, _BASES[language], ("RUN_IMAGE", "BUILD_IMAGE"))
 
 
@@ -82,9 +86,7 @@ def _image(
 
     def make(target: Path) -> None:
         with progress.step(f"building the image {ref}"):
-            buildah.build(
-                context, ref, dict(zip(arguments, (made.run, made.build), strict=True)), dockerfile=inputs[0]
-            )
+            buildah.build(context, ref, dict(zip(arguments, (made.run, made.build), strict=True)), dockerfile=inputs[0])
             buildah.push(ref, target)
 
     made = bases()

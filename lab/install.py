@@ -48,7 +48,7 @@ def operator_image_name() -> str:
 
 
 def echo_image_name(language: str = "go") -> str:
-    """Image of an example: GRPCBALANCE_ECHO_IMAGE (Go), GRPCBALANCE_ECHO_JAVA_IMAGE and so on, or the one built here."""
+    """Image of an example: GRPCBALANCE_ECHO_IMAGE (Go), GRPCBALANCE_ECHO_JAVA_IMAGE …, or the one built here."""
     variable = "GRPCBALANCE_ECHO_IMAGE" if language == "go" else f"GRPCBALANCE_ECHO_{language.upper()}_IMAGE"
     return os.environ.get(variable, _echo_image(language))
 

@@ -149,7 +149,7 @@ class Recorder:
                 thread.start()
 
     def _read(self, api: Rest, pod: str) -> None:
-        """Read a container's log to its end. When the stream breaks it is read again, without the lines that are known."""
+        """Read a container's log to its end; when the stream breaks, once more without the known lines."""
         known = 0
         while not self._stopping.is_set():
             try:

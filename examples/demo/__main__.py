@@ -65,7 +65,7 @@ def _run(show: Show, result: Result, seconds: dict[str, float]) -> None:
         show.say("operator is ready")
         stage = Stage(cluster, api)
         timed("shop", stage.prepare)
-        with Recorder(cluster, NAMESPACE, "checkout") as recorder:
+        with Recorder(cluster, NAMESPACE, "app=checkout") as recorder:
             demo = Demo(stage, recorder, show, result)
             for act in (demo.before, demo.balance, demo.scale_out, demo.scale_in, demo.delete):
                 timed(act.__name__, act)

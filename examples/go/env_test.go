@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func TestErrorsNameVariableValueAndWhatIsExpected(t *testing.T) {
 // Each malformed variable must be refused at the start, by its name, and whatever else is set.
 func TestMalformedSettingsAreRefused(t *testing.T) {
 	client := func(e *env) error { return runClient(ended(t), e, failingWriter{t}) }
-	server := func(e *env) error { return runServer(ended(t), e) }
+	server := func(e *env) error { return runServer(ended(t), e, io.Discard) }
 	for _, c := range []struct {
 		run         func(*env) error
 		name, value string

@@ -24,7 +24,7 @@ func main() {
 	var err error
 	switch os.Args[1] {
 	case "server":
-		err = runServer(ctx, e)
+		err = runServer(ctx, e, os.Stdout)
 	case "client":
 		err = runClient(ctx, e, os.Stdout)
 	default:

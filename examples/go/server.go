@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -55,8 +56,9 @@ func (s *echoServer) Say(ctx context.Context, req *echov1.SayRequest) (*echov1.S
 	return &echov1.SayResponse{Text: req.GetText(), Pod: s.pod}, nil
 }
 
-// runServer serves until ctx ends. It returns an error if it cannot start, or if the listener breaks.
-func runServer(ctx context.Context, e *env) error {
+// runServer serves until ctx ends, and writes how many RPCs came to out. It returns an error if it cannot start, or
+// if the listener breaks.
+func runServer(ctx context.Context, e *env, out io.Writer) error {
 	hostname, err := os.Hostname()
 	if err != nil {
 		return err
@@ -64,7 +66,8 @@ func runServer(ctx context.Context, e *env) error {
 	echo := &echoServer{pod: e.text("POD_NAME", hostname), podIP: e.text("POD_IP", "")}
 	address := e.text("LISTEN", ":5000")
 	grace := e.millis("SHUTDOWN_GRACE_MS", 20*time.Second)
-	server := grpc.NewServer(serverOptions(e)...)
+	counts := newServed(echo.pod, out)
+	server := grpc.NewServer(append(serverOptions(e), grpc.UnaryInterceptor(counts.count))...)
 	if err := e.err(); err != nil {
 		return err
 	}
@@ -74,6 +77,7 @@ func runServer(ctx context.Context, e *env) error {
 		return err
 	}
 	slog.Info("serving", "address", listener.Addr().String(), "pod", echo.pod, "settings", e.set)
+	defer counts.start()()
 	return serve(ctx, server, listener, grace)
 }
 

@@ -28,7 +28,7 @@ def test_deleting_the_crd_loses_no_rpc_and_rolls_nothing(own_lab: Lab) -> None:
             objects.server(annotations={"grpcbalance.dev/server": "orders"}),
             objects.client(annotations={"grpcbalance.dev/client": "orders"}),
         )
-        with Recorder(own_lab, shop.namespace, "checkout") as recorder:
+        with Recorder(own_lab, shop.namespace, "app=checkout") as recorder:
             start = settled(recorder, shop)
             revisions = [shop.revision(name) for name in ("orders", "checkout")]
             api.delete(CRD)

@@ -34,7 +34,7 @@ def mark_of(service: objects.Object) -> str | None:
 def test_load_goes_from_one_pod_to_all(shop: Shop) -> None:
     shop.create(objects.cluster_ip(), objects.server(replicas=3), objects.client())
     shop.wait_rolled_out("orders", "checkout")
-    with Recorder(shop.cluster, shop.namespace, "checkout") as recorder:
+    with Recorder(shop.cluster, shop.namespace, "app=checkout") as recorder:
         before = recorder.wait(lambda found: per_pod(found).total() >= 100, since=0, within=60)
         assert before is not None
         assert len(per_pod(before)) == 1
@@ -57,7 +57,7 @@ def test_deleting_the_object_loses_no_rpc_and_rolls_nothing(shop: Shop) -> None:
         objects.server(annotations={"grpcbalance.dev/server": "orders"}),
         objects.client(annotations={"grpcbalance.dev/client": "orders"}),
     )
-    with Recorder(shop.cluster, shop.namespace, "checkout") as recorder:
+    with Recorder(shop.cluster, shop.namespace, "app=checkout") as recorder:
         start = settled(recorder, shop)
         revisions = [shop.revision(name) for name in ("orders", "checkout")]
         shop.delete("GrpcBalancedService", "orders")
@@ -112,7 +112,7 @@ def test_scale_out_and_in_lose_no_rpc(shop: Shop) -> None:
     server = objects.server(replicas=2, annotations={"grpcbalance.dev/server": "orders"})
     server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 8}}}
     shop.create(objects.balanced(**AGE), server, objects.client(annotations={"grpcbalance.dev/client": "orders"}))
-    with Recorder(shop.cluster, shop.namespace, "checkout") as recorder:
+    with Recorder(shop.cluster, shop.namespace, "app=checkout") as recorder:
         start = settled(recorder, shop)
         shop.kubectl("scale", "deployment/orders", "--replicas=4")
         scaled = time.time()

@@ -197,7 +197,7 @@ def test_exec_keeps_all_when_a_command_fails(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(cluster, "_lab", SimpleNamespace(name="lab", folder=tmp_path))
     monkeypatch.setattr(cluster, "dump", kept.append)
     monkeypatch.setattr(Lab, "environment", dict(os.environ))
-    monkeypatch.setattr(lab.__main__, "_enter", lambda: None)
+    monkeypatch.setattr(lab.__main__, "_enter", lambda *_: None)
     monkeypatch.setattr(lab.__main__, "Lab", lambda *_, **__: cluster)
     monkeypatch.setattr(install, "provide_images", lambda _: None)
     command = ["exec", "--keep", str(tmp_path), "--", shutil.which("sh") or "sh", "-c", f"exit {code}"]

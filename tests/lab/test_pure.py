@@ -14,7 +14,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from lab import buildah, cache, control, cri, gomod, images, layout, network, oci, parts, pki, sweep
+from lab import cache, control, cri, gomod, host_settings, images, layout, network, oci, parts, pki, sweep
 from lab.install import held_up
 from lab.model import LabError
 
@@ -233,7 +233,7 @@ def test_pip_settings_of_files_and_environment_become_one_file() -> None:
             "user.user='1'",
         )
     )
-    settings = buildah.pip_settings(listed)
+    settings = host_settings.pip_settings(listed)
     assert settings["global"] == {"cert": "/a b.pem", "timeout": "180"}
     assert settings["install"] == {"find-links": "/x /y"}
     assert "user" not in settings

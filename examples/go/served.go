@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// served counts the RPCs that reach a server, and says so on a stream of JSON lines.
+type served struct {
+	pod               string
+	out               *json.Encoder
+	attempts, retries atomic.Int64
+	told              int64 // attempts in the last line
+}
+
+type servedLine struct {
+	Served servedCounts `json:"served"`
+}
+
+type servedCounts struct {
+	Time     time.Time `json:"t"`
+	Pod      string    `json:"pod"`
+	Attempts int64     `json:"attempts"` // since the start
+	Retries  int64     `json:"retries"`  // those that the client's library marked as a repetition
+}
+
+func newServed(pod string, out io.Writer) *served {
+	return &served{pod: pod, out: json.NewEncoder(out)}
+}
+
+// count is the interceptor.
+func (s *served) count(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	s.attempts.Add(1)
+	if len(metadata.ValueFromIncomingContext(ctx, "grpc-previous-rpc-attempts")) > 0 {
+		s.retries.Add(1)
+	}
+	return next(ctx, req)
+}
+
+// start begins to write a line each second in which RPCs arrived; the function returned writes the last one.
+func (s *served) start() (stop func()) {
+	tick, done, told := time.NewTicker(time.Second), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		for {
+			select {
+			case <-done:
+				s.line()
+				return
+			case <-tick.C:
+				s.line()
+			}
+		}
+	}()
+	return func() {
+		tick.Stop()
+		close(done)
+		<-told
+	}
+}
+
+func (s *served) line() {
+	attempts := s.attempts.Load()
+	if attempts == s.told {
+		return
+	}
+	s.told = attempts
+	_ = s.out.Encode(servedLine{servedCounts{time.Now().UTC(), s.pod, attempts, s.retries.Load()}})
+}

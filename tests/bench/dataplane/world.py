@@ -1,0 +1,153 @@
+"""What every scenario needs: a namespace of its own, the rows of languages in it, and the records of all clients."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lab import Cluster
+from lab.records import Recorder, Rpc
+from lab.rest import Object, Rest, path
+from tests.kit import objects
+from tests.kit.programs import SERVER_OF
+from tests.kit.shop import Shop
+
+from .endpoints import EndpointWatch
+from .figures import of_deployment
+
+# Starting dozens of programs at once on a small machine takes its time.
+START: Final = 300.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A client language and the language of the servers it calls."""
+
+    language: str
+
+    @property
+    def server(self) -> str:
+        """Language of the servers."""
+        return SERVER_OF[self.language]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A namespace with recorders: `rpcs` are those of all clients, `endpoints` tells when pods came and went."""
+
+    shop: Shop
+    rows: Sequence[Row]
+    clients: Recorder
+    servers: Recorder
+    endpoints: EndpointWatch
+    say: Say
+
+    def create(self, made: Iterator[Object]) -> list[str]:
+        """Create objects; the names of the Deployments among them."""
+        names = []
+        for item in made:
+            self.shop.create(item)
+            names += [item["metadata"]["name"]] if item["kind"] == "Deployment" else []
+        return names
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Scale a Deployment."""
+        self.shop.merge("Deployment", name, {"spec": {"replicas": replicas}})
+
+    def rpcs_of(self, deployment: str, since: float = 0.0, until: float = float("inf")) -> list[Rpc]:
+        """RPCs of the pods of one client Deployment."""
+        return of_deployment(self.clients.rpcs(since, until), deployment)
+
+    def wait_rpcs(self, deployments: Sequence[str], count: int, since: float, within: float = 60.0) -> None:
+        """Wait until each pod of client Deployments has made so many RPCs since a moment."""
+        wanted = {name: self.shop.get("Deployment", name)["spec"]["replicas"] for name in deployments}
+
+        def enough(rpcs: list[Rpc]) -> bool:
+            found: dict[str, dict[str, int]] = {name: {} for name in deployments}
+            for rpc in rpcs:
+                made = found.get(rpc.client.rsplit("-", 2)[0])
+                if made is not None:
+                    made[rpc.client] = made.get(rpc.client, 0) + 1
+            return all(sum(n >= count for n in found[name].values()) >= wanted[name] for name in deployments)
+
+        if self.clients.wait(enough, since=since, within=within) is None:
+            raise AssertionError(f"{', '.join(deployments)}: not {count} RPCs of each client within {within:g} s")
+
+    def wait_answered(self, deployments: Sequence[str], since: float, within: float) -> None:
+        """Wait until each pod of client Deployments has made an RPC since a moment that succeeded."""
+        wanted: int = sum(self.shop.get("Deployment", name)["spec"]["replicas"] for name in deployments)
+
+        def answered(rpcs: list[Rpc]) -> bool:
+            return len({rpc.client for rpc in rpcs if rpc.ok and rpc.client.rsplit("-", 2)[0] in deployments}) >= wanted
+
+        if self.clients.wait(answered, since=since, within=within) is None:
+            raise AssertionError(f"{', '.join(deployments)}: a client was not answered within {within:g} s")
+
+    def wait_configured(self, *names: str, clients: bool = True) -> None:
+        """Wait until objects say that their workloads carry the values."""
+        for name in names:
+            self.shop.wait_condition("ServersConfigured", name=name, within=START)
+            if clients:
+                self.shop.wait_condition("ClientsConfigured", name=name, within=START)
+
+    def restart(self, names: Sequence[str]) -> None:
+        """`kubectl rollout restart`, all at the same moment."""
+        annotation = {"kubectl.kubernetes.io/restartedAt": f"{time.time():f}"}
+        for name in names:
+            self.shop.merge("Deployment", name, {"spec": {"template": {"metadata": {"annotations": annotation}}}})
+
+    def library(self, language: str) -> str:
+        """Version of gRPC that clients of a language say they use; empty when none has started."""
+        found = (start["grpc"] for pod, start in self.clients.starts.items() if f"-{language}-" in pod)
+        return str(next(found, ""))
+
+    def pods(self, name: str) -> list[Object]:
+        """Pods of a Deployment, those on their way out too."""
+        return self.shop.api.items(self.shop.url("Pod"), f"app={name}")
+
+    def wait_pods(self, name: str, count: int, within: float = START) -> None:
+        """Wait until a Deployment has so many pods, those on their way out included."""
+        deadline = time.monotonic() + within
+        while (found := len(self.pods(name))) != count:
+            assert time.monotonic() < deadline, f"{name} has {found} pods and not {count} after {within:g} s"
+            time.sleep(0.2)
+
+
+@contextmanager
+def world(cluster: Cluster, api: Rest, name: str, rows: Sequence[Row], say: Say) -> Iterator[World]:
+    """A fresh namespace for a scenario; it is deleted afterwards, which is not waited for."""
+    namespace = path("v1", "namespaces", "", name)
+    api.create(path("v1", "namespaces"), {"metadata": {"name": name}})
+    shop = Shop(cluster, api, name)
+    try:
+        with (
+            Recorder(cluster, name, "part=client") as clients,
+            Recorder(cluster, name, "part=server") as servers,
+            EndpointWatch(shop) as endpoints,
+        ):
+            yield World(shop, rows, clients, servers, endpoints, say)
+    finally:
+        api.delete(namespace)
+
+
+def balanced(name: str, app: str, **spec: Any) -> Object:
+    """The object of the servers labelled `app`."""
+    return objects.balanced(name, selector={"app": app}, **spec)
+
+
+def also_balanced(name: str, service: str, **client: Any) -> Object:
+    """A second object for the pods of a Service that another object configures: other settings for other clients."""
+    made = objects.balanced(name, serviceRef={"name": service}, server={"mode": "Unmanaged"}, client=client)
+    del made["spec"]["selector"], made["spec"]["port"]
+    return made
+
+
+def cluster_ip(name: str, app: str) -> Object:
+    """The ordinary Service before the servers labelled `app`."""
+    made = objects.cluster_ip(name)
+    made["spec"]["selector"] = {"app": app}
+    return made

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Cluster, Lab, open_cluster
+from lab.images import LANGUAGES
 from lab.install import install_operator, provide_images
 from lab.rest import Rest, path
 from tests.kit.failures import folder_of, kept_when_failing
@@ -81,3 +82,9 @@ def new_namespace(api: Rest, test: str) -> str:
     name = f"t{_RUN}-{next(_numbers):03d}-{stem}"
     api.create(path("v1", "namespaces"), {"metadata": {"name": name}})
     return name
+
+
+@pytest.fixture(scope="session")
+def examples(cluster: Cluster) -> None:
+    """The images of the examples in all languages are known to the cluster."""
+    provide_images(cluster, LANGUAGES)

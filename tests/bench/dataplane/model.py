@@ -35,26 +35,28 @@ class Setting:
         return round(first + self.dns_ttl, 1)
 
 
-def predict(setting: Setting, pods: int, ready_at: Sequence[float], seed: int = 1) -> dict[str, float]:
+def predict(
+    setting: Setting, pods: int, ready_at: Sequence[float], connected_at: Sequence[float], seed: int = 1
+) -> dict[str, float]:
     """Percentiles of the time to a client's first RPC on new pods, which get Ready at these moments (seconds).
 
-    `pods`: how many the client is connected to at first.
+    `pods`: how many the client is connected to at first; `connected_at`: since when, for each client.
     """
     dice = random.Random(seed)  # noqa: S311 - a simulation, no secret
     waits: list[float] = []
-    for _ in range(_RUNS):
-        waits += _run(setting, pods, sorted(ready_at), dice)
+    for connected in connected_at:
+        for _ in range(_RUNS // len(connected_at)):
+            waits += _run(setting, [connected] * pods, sorted(ready_at), dice)
     return percentiles(waits)
 
 
-def _run(setting: Setting, pods: int, ready_at: Sequence[float], dice: random.Random) -> list[float]:
+def _run(setting: Setting, connected: Sequence[float], ready_at: Sequence[float], dice: random.Random) -> list[float]:
     def lifetime() -> float:
         return setting.age * dice.uniform(1 - _JITTER, 1 + _JITTER)
 
-    # Ends of connections that are of every age at first, and a last resolution of a floor ago at most.
-    ends = [-dice.random() * lifetime() + lifetime() for _ in range(pods)]
+    ends = [moment + lifetime() for moment in connected]
     heapq.heapify(ends)
-    resolved, planned = -dice.random() * setting.floor, float("inf")
+    resolved, planned = connected[0], float("inf")
     waits: list[float] = []
     while len(waits) < len(ready_at):
         now = min(ends[0], planned)

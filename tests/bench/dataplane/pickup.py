@@ -10,7 +10,7 @@ from typing import Any, Final
 from lab.rest import Object
 from tests.kit.programs import client, server, set_env
 
-from .figures import first_after, last_after, percentiles, timeline
+from .figures import by_client, first_after, last_after, percentiles, timeline
 from .model import Setting, predict
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
 
@@ -63,7 +63,7 @@ def run(world: World, size: Size) -> dict[str, Any]:
         found = result[row.language][f"age {age} s, {floor} floor"] = {
             "added": percentiles([wait for _, _, wait in first_after(rpcs, pods)]),
             "expected": size.clients * size.new_pods,
-            "predicted": predict(setting, _FIRST_PODS, [moment - start for moment in pods.values()]),
+            "predicted": predict(setting, _FIRST_PODS, list(pods.values()), _connected_at(world, name)),
             "bound": setting.worst,
             "failed": sum(not rpc.ok for rpc in rpcs if rpc.start < added_until),
             "timeline": timeline(rpcs, start, added_until),
@@ -129,6 +129,11 @@ def _found_all(world: World, size: Size, kind: tuple[Row, int, str], ready: dict
     pods = ready[service(row, age)]
     found = first_after(world.rpcs_of(kind_of_client(*kind), min(pods.values())), pods)
     return len(found) >= size.clients * size.new_pods
+
+
+def _connected_at(world: World, name: str) -> list[float]:
+    """When each client began, and so made its first connections."""
+    return [rpcs[0].start for rpcs in by_client(world.rpcs_of(name)).values()]
 
 
 def _await(world: World, size: Size, done: Callable[[Row, int, str], bool], since: float) -> None:

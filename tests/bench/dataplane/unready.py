@@ -17,7 +17,7 @@ from .world import START, Row, World, also_balanced, balanced, cluster_ip
 _GATE: Final = "grpcbalance.dev/bench"
 _AGE: Final = 10
 _PODS: Final = 3
-_CLIENTS: Final = 2
+_CLIENTS: Final = 3
 
 
 def run(world: World) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ func startServer(t *testing.T, pod string, listener net.Listener, variables map[
 		t.Fatal(e.err())
 	}
 	ip, _, _ := net.SplitHostPort(listener.Addr().String())
-	echov1.RegisterEchoServer(server, &echoServer{pod: pod, podIP: ip})
+	echov1.RegisterEchoServer(server, &echoServer{pod: pod, podIP: ip, served: newServed(pod, io.Discard)})
 	return startServing(t, server, listener, deadline)
 }
 

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -34,13 +33,12 @@ func newServed(pod string, out io.Writer) *served {
 	return &served{pod: pod, out: json.NewEncoder(out)}
 }
 
-// count is the interceptor.
-func (s *served) count(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+// count takes note of an RPC.
+func (s *served) count(ctx context.Context) {
 	s.attempts.Add(1)
 	if len(metadata.ValueFromIncomingContext(ctx, "grpc-previous-rpc-attempts")) > 0 {
 		s.retries.Add(1)
 	}
-	return next(ctx, req)
 }
 
 // start begins to write a line each second in which RPCs arrived; the function returned writes the last one.
@@ -54,7 +52,9 @@ func (s *served) start() (stop func()) {
 				s.line()
 				return
 			case <-tick.C:
-				s.line()
+				if s.attempts.Load() > s.told {
+					s.line()
+				}
 			}
 		}
 	}()
@@ -66,10 +66,6 @@ func (s *served) start() (stop func()) {
 }
 
 func (s *served) line() {
-	attempts := s.attempts.Load()
-	if attempts == s.told {
-		return
-	}
-	s.told = attempts
-	_ = s.out.Encode(servedLine{servedCounts{time.Now().UTC(), s.pod, attempts, s.retries.Load()}})
+	s.told = s.attempts.Load()
+	_ = s.out.Encode(servedLine{servedCounts{time.Now().UTC(), s.pod, s.told, s.retries.Load()}})
 }

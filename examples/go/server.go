@@ -43,9 +43,11 @@ func serverOptions(e *env) []grpc.ServerOption {
 type echoServer struct {
 	echov1.UnimplementedEchoServer
 	pod, podIP string // podIP may be empty
+	served     *served
 }
 
 func (s *echoServer) Say(ctx context.Context, req *echov1.SayRequest) (*echov1.SayResponse, error) {
+	s.served.count(ctx)
 	header := metadata.Pairs("pod", s.pod)
 	if s.podIP != "" {
 		header.Set("pod-ip", s.podIP)
@@ -63,11 +65,11 @@ func runServer(ctx context.Context, e *env, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	echo := &echoServer{pod: e.text("POD_NAME", hostname), podIP: e.text("POD_IP", "")}
+	pod := e.text("POD_NAME", hostname)
+	echo := &echoServer{pod: pod, podIP: e.text("POD_IP", ""), served: newServed(pod, out)}
 	address := e.text("LISTEN", ":5000")
 	grace := e.millis("SHUTDOWN_GRACE_MS", 20*time.Second)
-	counts := newServed(echo.pod, out)
-	server := grpc.NewServer(append(serverOptions(e), grpc.UnaryInterceptor(counts.count))...)
+	server := grpc.NewServer(serverOptions(e)...)
 	if err := e.err(); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func runServer(ctx context.Context, e *env, out io.Writer) error {
 		return err
 	}
 	slog.Info("serving", "address", listener.Addr().String(), "pod", echo.pod, "settings", e.set)
-	defer counts.start()()
+	defer echo.served.start()()
 	return serve(ctx, server, listener, grace)
 }
 

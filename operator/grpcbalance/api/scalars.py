@@ -37,8 +37,10 @@ def _text(pattern: str, max_length: int, must: str) -> Any:
 
 # GEP-2257 durations: up to four numbers with units, no sign, no fraction.
 _DURATION: Final = "([0-9]{1,5}(h|m|s|ms)){1,4}"
-# C-core keeps milliseconds in a signed 32-bit integer, 596 h; beyond that a client or server fails to start.
-_LONGEST: Final = "576h"
+# C-core and Node.js keep milliseconds in a signed 32-bit integer, 596 h. grpc-js adds up to a tenth to a maximum age
+# (gRFC A9) after that, so above 542 h its timer overflows and each connection is closed after 1 ms. Admission alone
+# asks for this: objects that were stored with a longer time keep it.
+_LONGEST: Final = "540h"
 
 
 def is_duration(expression: str) -> str:
@@ -47,7 +49,7 @@ def is_duration(expression: str) -> str:
 
 
 def _duration(least: str, *, off: bool = False) -> Any:
-    """A duration between `least` and 24 days. Zero never is allowed: it means 'for ever' in one library, 'at once'
+    """A duration between `least` and 22 days. Zero never is allowed: it means 'for ever' in one library, 'at once'
     in another. `off` allows the word Off as well.
     """
     pattern = f"^(Off|{_DURATION})$" if off else f"^{_DURATION}$"

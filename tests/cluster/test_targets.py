@@ -31,10 +31,11 @@ RPCS = 10
 def written(target: str, shop: Shop) -> str:
     """A target of the table as a client gets it: with this namespace, the cluster's DNS server, addresses of pods."""
     slices = shop.api.items(shop.url("EndpointSlice"), "grpcbalance.dev/service=orders")
-    pods = [endpoint["addresses"][0] for item in slices for endpoint in item["endpoints"]]
+    endpoints = [endpoint for item in slices for endpoint in item["endpoints"]]
+    pods = [endpoint["addresses"][0] for endpoint in endpoints if endpoint["conditions"]["ready"]]
     service = shop.get("Service", "orders-headless")["metadata"]
     host = f"{service['name']}.{service['namespace']}.svc.cluster.local"
-    texts = {"HOST": host, "DNS": dns_server(shop), "POD1": pods[0], "POD2": pods[1]}
+    texts = {"HOST": host, "SERVER": dns_server(shop), "POD1": pods[0], "POD2": pods[1]}
     for name, text in texts.items():
         target = target.replace(name, text)
     return target

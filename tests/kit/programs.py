@@ -33,13 +33,24 @@ def server(language: str, name: str, service: str, *, replicas: int = 3, naive: 
 
 
 def client(
-    language: str, name: str, service: str, *, replicas: int = 1, rate: int = 25, opted_in: bool = True
+    language: str,
+    name: str,
+    service: str,
+    *,
+    replicas: int = 1,
+    rate: int = 25,
+    timeout_ms: int = 5000,
+    opted_in: bool = True,
 ) -> Object:
-    """The language's client of `service`, which falls back on the ordinary Service of the same name."""
+    """The language's client of `service`, which falls back on the ordinary Service of the same name.
+
+    `timeout_ms`: by default long enough for a program that has just started on a busy machine.
+    """
     made = _renamed(language, "checkout", name, {"grpcbalance.dev/client": service} if opted_in else {})
     made["spec"]["replicas"] = replicas
-    variables = {"SERVICE": service.upper().replace("-", "_"), "FALLBACK_TARGET": f"{service}:5000", "RATE": str(rate)}
-    set_env(made, variables)
+    name_in_variables = service.upper().replace("-", "_")
+    numbers = {"RATE": str(rate), "TIMEOUT_MS": str(timeout_ms)}
+    set_env(made, {"SERVICE": name_in_variables, "FALLBACK_TARGET": f"{service}:5000", **numbers})
     return made
 
 
@@ -63,5 +74,8 @@ def _renamed(language: str, original: str, name: str, annotations: Mapping[str, 
     labels = {"app": name, "part": "server" if original == "orders" else "client"}
     made["spec"]["selector"] = {"matchLabels": {"app": name}}
     made["spec"]["template"]["metadata"] = {"labels": labels}
+    if language == "java":
+        # Many of them start at once on a small machine. What the manifest has here, the program also does by itself.
+        set_env(made, {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"})
     container(made).update(image=echo_image_name(language), imagePullPolicy="IfNotPresent")
     return made

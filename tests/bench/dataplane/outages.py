@@ -134,6 +134,6 @@ def _objects(rows: Sequence[Row]) -> Iterator[Object]:
         for kind, asked in KINDS.items():
             if asked:
                 yield also_balanced(_called(row, kind), name, **asked)
-            made = client(row.language, _client(row, kind), _called(row, kind), replicas=1, rate=_RATE)
+            made = client(row.language, _client(row, kind), _called(row, kind), rate=_RATE, timeout_ms=1000)
             made["spec"]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "node-1"}
             yield made

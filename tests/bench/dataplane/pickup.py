@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.rest import Object
-from tests.kit.programs import client, server, set_env
+from tests.kit.programs import client, server
 
 from .figures import by_client, first_after, last_after, percentiles, timeline
 from .model import Setting, predict
@@ -102,8 +102,6 @@ def _objects(rows: Sequence[Row], size: Size) -> Iterator[Object]:
     for row, age, floor in _kinds(rows, size):
         called = service(row, age) + ("-default" if floor == "default" else "")
         made = client(row.language, kind_of_client(row, age, floor), called, replicas=size.clients, rate=_RATE)
-        if floor == "default":
-            set_env(made, {"JAVA_TOOL_OPTIONS": None})
         yield made
 
 

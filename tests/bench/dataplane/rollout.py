@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from lab.records import Rpc
 from lab.rest import Object
-from tests.kit.programs import client, server, set_env
+from tests.kit.programs import client, server
 
 from .figures import by_client, longest_gap, timeline
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
@@ -112,6 +112,4 @@ def _objects(rows: Sequence[Row], naive: bool, kinds: Sequence[str], clients: in
             else:
                 yield also_balanced(called, name, **asked)
             made = client(row.language, f"{called}-client", called, replicas=clients, rate=_RATE)
-            if "default floor" in kind:
-                set_env(made, {"JAVA_TOOL_OPTIONS": None})
             yield made

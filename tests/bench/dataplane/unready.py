@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from lab.rest import Object
-from tests.kit.programs import client, server, set_env
+from tests.kit.programs import client, server
 
 from .figures import last_after, percentiles
 from .model import Setting
@@ -64,8 +64,6 @@ def _objects(rows: Sequence[Row]) -> Iterator[Object]:
         for floor in FLOORS:
             called = name + ("-default" if floor == "default" else "")
             made = client(row.language, f"{name}-{floor}-client", called, replicas=_CLIENTS, rate=10)
-            if floor == "default":
-                set_env(made, {"JAVA_TOOL_OPTIONS": None})
             yield made
 
 

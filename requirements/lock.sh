@@ -6,3 +6,4 @@ lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-has
     --no-annotate --no-header --upgrade "$@"; }
 lock pyproject.toml --output-file requirements/runtime.txt
 lock pyproject.toml --group dev --output-file requirements/dev.txt
+lock examples/python/requirements.in --output-file examples/python/requirements.txt

@@ -12,6 +12,7 @@ from . import __version__
 # command -> (module, attribute); a module is imported when its command is wanted.
 _COMMANDS: Final = {
     "crd": ("grpcbalance.cli.crd", "crd_command"),
+    "dev": ("grpcbalance.cli.dev", "dev_command"),
     "operator": ("grpcbalance.cli.operator", "operator_command"),
 }
 

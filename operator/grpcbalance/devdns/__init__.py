@@ -1,0 +1,1 @@
+"""A DNS server for development: it answers for headless Services as a cluster's DNS does. `grpcbalance dev dns`."""

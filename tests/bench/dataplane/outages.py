@@ -30,9 +30,7 @@ _SERVER: Final = {"maxConnectionAge": "60s", "keepalive": {"minClientInterval": 
 
 def run(world: World, lab: Lab) -> dict[str, Any]:
     """Figures per row and kind of client for each outage; the last one leaves the lab without its second node."""
-    deployments = world.create(_objects(world.rows))
-    world.wait_configured(*(_called(row, kind) for row in world.rows for kind in KINDS))
-    world.shop.wait_rolled_out(*deployments, within=START)
+    world.start(_objects(world.rows))
     found: dict[str, dict[str, Any]] = {row.language: {"server": row.server} for row in world.rows}
     for name, outage in (("kill", _kill), ("zero", _zero), ("node", _node)):
         world.wait_rpcs([_client(row, kind) for row in world.rows for kind in KINDS], 50, time.time(), within=START)

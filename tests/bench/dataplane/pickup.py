@@ -44,12 +44,7 @@ def kind_of_client(row: Row, age: int, floor: str) -> str:
 
 def run(world: World, size: Size) -> dict[str, Any]:
     """Figures per row and kind of client: `added`, `predicted`, `removed`, `unready`, and a timeline."""
-    begun = time.time()
-    deployments = world.create(_objects(world.rows, size))
-    world.wait_configured(*_services(world.rows, size))
-    world.shop.wait_rolled_out(*deployments, within=START)
-    world.wait_rpcs([n for n in deployments if n.endswith("-client")], 20, time.time(), within=START)
-    world.say(f"{len(deployments)} Deployments are ready ({time.time() - begun:.0f} s); pods are added now")
+    world.start(_objects(world.rows, size))
     start = time.time()
     ready = _scale_out(world, size)
     world.say(f"{size.new_pods} pods were added to each of {len(ready)} services; some are taken away now")
@@ -82,12 +77,6 @@ def _kinds(rows: Sequence[Row], size: Size) -> Iterator[tuple[Row, int, str]]:
         for age in size.ages:
             for floor in size.floors:
                 yield row, age, floor
-
-
-def _services(rows: Sequence[Row], size: Size) -> list[str]:
-    names = [service(row, age) for row in rows for age in size.ages]
-    also = [f"{name}-default" for name in names] if "default" in size.floors else []
-    return names + also
 
 
 def _objects(rows: Sequence[Row], size: Size) -> Iterator[Object]:

@@ -32,16 +32,8 @@ KINDS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
 
 def run(world: World, *, naive: bool, kinds: Sequence[str] = tuple(KINDS), clients: int = 2) -> dict[str, Any]:
     """Figures per row and kind of client: failed RPCs, the longest gap of any client, attempts that servers counted."""
-    begun = time.time()
-    deployments = world.create(_objects(world.rows, naive, kinds, clients))
-    world.wait_configured(*_services(world.rows, kinds))
-    world.shop.wait_rolled_out(*deployments, within=START)
-    callers = [name for name in deployments if name.endswith("-client")]
-    servers = [name for name in deployments if name not in callers]
-    world.wait_rpcs(callers, 20, time.time(), within=START)
-    for name in servers:
-        world.wait_pods(name, _PODS)  # those of before the injection have ended
-    world.say(f"{len(deployments)} Deployments are ready ({time.time() - begun:.0f} s); servers are rolled now")
+    callers = world.start(_objects(world.rows, naive, kinds, clients))
+    servers = sorted({_server(row, KINDS[kind][0]) for row in world.rows for kind in kinds})
     start = time.time()
     world.restart(servers)
     world.shop.wait_rolled_out(*servers, within=START)
@@ -93,10 +85,6 @@ def _called(row: Row, kind: str) -> str:
 
 def _client(row: Row, kind: str) -> str:
     return f"{_called(row, kind)}-client"
-
-
-def _services(rows: Sequence[Row], kinds: Sequence[str]) -> list[str]:
-    return [_called(row, kind) for row in rows for kind in kinds]
 
 
 def _objects(rows: Sequence[Row], naive: bool, kinds: Sequence[str], clients: int) -> Iterator[Object]:

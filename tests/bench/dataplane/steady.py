@@ -12,7 +12,7 @@ from lab.rest import Object
 from tests.kit.programs import client, server
 
 from .figures import Spread, by_client, spread, timeline
-from .world import START, Row, World, also_balanced, balanced, cluster_ip
+from .world import Row, World, also_balanced, balanced, cluster_ip
 
 _PODS: Final = 3
 _SAMPLE: Final = 100
@@ -23,17 +23,12 @@ _SHOWN: Final = {"before": 5.0, "after": 20.0}
 
 def run(world: World, clients: int = 4) -> dict[str, Any]:
     """Figures per row: `before`, `after` and `pick_first`, each for one client and for all; and timelines."""
-    begun = time.time()
-    deployments = world.create(_objects(world.rows, clients))
-    world.shop.wait_rolled_out(*deployments, within=START)
-    world.wait_configured(*(f"orders-{row.language}" for row in world.rows), clients=False)
-    world.wait_configured(*(f"control-{row.language}" for row in world.rows))
-    world.say(f"{len(deployments)} Deployments are ready ({time.time() - begun:.0f} s)")
+    world.start(_objects(world.rows, clients))
     before = _sample(world, [_client(row) for row in world.rows])
     control = _sample(world, [f"control-{row.language}-client" for row in world.rows])
     for row in world.rows:
         world.shop.annotate(_client(row), client=f"orders-{row.language}")
-    world.wait_configured(*(f"orders-{row.language}" for row in world.rows))
+    world.wait_clients(*(f"orders-{row.language}" for row in world.rows))
     after = _sample(world, [_client(row) for row in world.rows])
     return {
         row.language: {

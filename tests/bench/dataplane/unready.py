@@ -22,12 +22,8 @@ _CLIENTS: Final = 3
 
 def run(world: World) -> dict[str, Any]:
     """Per row and floor: seconds from the loss of readiness to the last RPC there, of each client."""
-    deployments = world.create(_objects(world.rows))
     services = [f"gate-{row.language}" for row in world.rows]
-    turn_all(world, services, "True")
-    clients = [name for name in deployments if name.endswith("-client")]
-    world.wait_configured(*services, *(f"{name}-default" for name in services))
-    world.wait_rpcs(clients, 20, time.time(), within=START)
+    clients = world.start(_objects(world.rows), lambda: _open_gates(world, services))
     chosen = [sorted(pod["metadata"]["name"] for pod in world.pods(name))[0] for name in services]
     start = time.time()
     for pod in chosen:
@@ -67,26 +63,16 @@ def _objects(rows: Sequence[Row]) -> Iterator[Object]:
             yield made
 
 
-def turn_all(world: World, services: Sequence[str], status: str) -> None:
-    """Turn the gate of every pod until all endpoints are ready and the operator's rollout is over."""
-    deadline, turned = time.monotonic() + START, set[str]()
-    while True:
-        for name in services:
-            for pod in world.pods(name):
-                uid = pod["metadata"]["uid"]
-                if uid not in turned and "deletionTimestamp" not in pod["metadata"]:
-                    _turn(world, pod["metadata"]["name"], status)
-                    turned.add(uid)
-        if all(_configured(world, name) for name in services):
-            return
-        assert time.monotonic() < deadline, f"servers with a readiness gate are not configured after {START:g} s"
-        time.sleep(0.5)
-
-
-def _configured(world: World, name: str) -> bool:
-    status = world.shop.get("GrpcBalancedService", name).get("status", {})
-    true = {c["type"] for c in status.get("conditions", []) if c["status"] == "True"}
-    return {"Ready", "ServersConfigured"} <= true
+def _open_gates(world: World, services: Sequence[str]) -> None:
+    """Turn the gate of every pod to True, as the pods come."""
+    deadline, opened = time.monotonic() + START, set[str]()
+    while len(opened) < _PODS * len(services):
+        assert time.monotonic() < deadline, f"only {len(opened)} servers with a readiness gate came in {START:g} s"
+        names = {pod["metadata"]["name"] for service in services for pod in world.pods(service)}
+        for name in names - opened:
+            _turn(world, name, "True")
+        opened |= names
+        time.sleep(0.2)
 
 
 def _turn(world: World, pod: str, status: str) -> None:

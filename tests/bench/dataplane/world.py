@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -46,13 +46,46 @@ class World:
     endpoints: EndpointWatch
     say: Say
 
-    def create(self, made: Iterator[Object]) -> list[str]:
-        """Create objects; the names of the Deployments among them."""
-        names = []
+    def start(self, made: Iterable[Object], servers_scaled: Callable[[], None] = lambda: None) -> list[str]:
+        """Create objects and wait until all runs as it is to be; the names of client Deployments.
+
+        Deployments begin with no pods and get them when the operator has written what it has to: so no pod is
+        started only to be replaced at once, and none of the first kind lingers. `servers_scaled` is called when
+        servers have been given their pods.
+        """
+        begun = time.monotonic()
+        replicas, balanced, awaited = self._create(made)
+        for name in balanced:
+            self.shop.wait_condition("ServersConfigured", name=name, within=START)
+        servers = [name for name in replicas if not name.endswith("-client")]
+        clients = [name for name in replicas if name.endswith("-client")]
+        for name in servers:
+            self.scale(name, replicas[name])
+        servers_scaled()
+        for name in balanced:
+            if name in awaited:
+                self.shop.wait_condition("ClientsConfigured", name=name, within=START)
+        self.shop.wait_rolled_out(*servers, within=START)
+        for name in clients:
+            self.scale(name, replicas[name])
+        self.wait_rpcs(clients, 20, time.time(), within=START)
+        self.say(f"{len(replicas)} Deployments are ready ({time.monotonic() - begun:.0f} s)")
+        return clients
+
+    def _create(self, made: Iterable[Object]) -> tuple[dict[str, int], list[str], set[str]]:
+        """Create objects: Deployments with the pods they are to have, balanced services, and those with clients."""
+        replicas: dict[str, int] = {}
+        balanced: list[str] = []
+        awaited: set[str] = set()
         for item in made:
+            name = item["metadata"]["name"]
+            if item["kind"] == "Deployment":
+                replicas[name], item["spec"]["replicas"] = item["spec"]["replicas"], 0
+                awaited.add(item["metadata"]["annotations"].get("grpcbalance.dev/client", ""))
+            elif item["kind"] == "GrpcBalancedService":
+                balanced.append(name)
             self.shop.create(item)
-            names += [item["metadata"]["name"]] if item["kind"] == "Deployment" else []
-        return names
+        return replicas, balanced, awaited
 
     def scale(self, name: str, replicas: int) -> None:
         """Scale a Deployment."""
@@ -87,12 +120,10 @@ class World:
         if self.clients.wait(answered, since=since, within=within) is None:
             raise AssertionError(f"{', '.join(deployments)}: a client was not answered within {within:g} s")
 
-    def wait_configured(self, *names: str, clients: bool = True) -> None:
-        """Wait until objects say that their workloads carry the values."""
+    def wait_clients(self, *names: str) -> None:
+        """Wait until objects say that their clients carry the values."""
         for name in names:
-            self.shop.wait_condition("ServersConfigured", name=name, within=START)
-            if clients:
-                self.shop.wait_condition("ClientsConfigured", name=name, within=START)
+            self.shop.wait_condition("ClientsConfigured", name=name, within=START)
 
     def restart(self, names: Sequence[str]) -> None:
         """`kubectl rollout restart`, all at the same moment."""

@@ -5,7 +5,6 @@ Exit code 0: all promises kept; 1: one was broken, or something did not happen i
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from lab.install import echo_image_name, install_operator, operator_image_name, 
 from lab.records import Recorder
 from lab.rest import Rest
 
-from .acts import Demo, Result
+from .acts import Demo
+from .result import Result
 from .show import Show
 from .stage import NAMESPACE, Stage
 
@@ -35,15 +35,7 @@ def main(output: Path) -> None:
         result.broken.append(str(error))
     seconds["total"] = round(time.monotonic() - started, 1)
     result.data["seconds"] = seconds
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result.data, indent=2) + "\n")
-    show.heading("Result")
-    show.say(f"numbers are in {output}")
-    for broken in result.broken:
-        show.promise(broken, kept=False)
-    if not result.broken:
-        show.promise("all promises kept", kept=True)
-    sys.exit(1 if result.broken else 0)
+    sys.exit(result.finish(show, output))
 
 
 def _run(show: Show, result: Result, seconds: dict[str, float]) -> None:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lab.install import condition
 from lab.records import Recorder
 
 from . import measure
+from .result import Result
 from .show import Show
 from .stage import Stage, is_true
 
 _SAMPLE = 300
 _SHOWN = ("Ready", "ServersConfigured", "ClientsConfigured")
-
-
-@dataclass(slots=True)
-class Result:
-    """What goes into build/demo.json, and the promises that were broken."""
-
-    data: dict[str, Any] = field(default_factory=dict)
-    broken: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +29,7 @@ class Demo:
 
     def promise(self, text: str, kept: bool) -> None:
         """Show a promise; a broken one makes the demo fail."""
-        self.show.promise(text, kept)
-        if not kept:
-            self.result.broken.append(text)
+        self.result.promise(self.show, text, kept)
 
     def _sample(self, since: float) -> dict[str, int]:
         rpcs = self.recorder.wait(lambda found: len(found) >= _SAMPLE, since=since, within=30)

@@ -7,7 +7,6 @@ promises kept; 1: one was broken, or something did not happen in time.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from examples.demo.acts import Result
+from examples.demo.result import Result
 from examples.demo.show import Show
 
 from .acts import LocalDemo
@@ -39,15 +38,7 @@ def main(port: int, dns_port: int, output: Path) -> None:
     except ProgramError as error:
         result.broken.append(str(error))
     result.data["seconds"] = round(time.monotonic() - started, 1)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result.data, indent=2) + "\n")
-    show.heading("Result")
-    show.say(f"numbers are in {output}")
-    for broken in result.broken:
-        show.promise(broken, kept=False)
-    if not result.broken:
-        show.promise("all promises kept", kept=True)
-    sys.exit(1 if result.broken else 0)
+    sys.exit(result.finish(show, output))
 
 
 def _run(demo: LocalDemo) -> None:

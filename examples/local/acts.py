@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from examples.demo import measure
-from examples.demo.acts import Result
+from examples.demo.result import Result
 from examples.demo.show import Show
 from lab.records import Rpc
 
@@ -27,9 +27,7 @@ class LocalDemo:
 
     def promise(self, text: str, kept: bool) -> None:
         """Show a promise; a broken one makes the demo fail."""
-        self.show.promise(text, kept)
-        if not kept:
-            self.result.broken.append(text)
+        self.result.promise(self.show, text, kept)
 
     def without(self) -> None:
         """Act 1: the same name, and a client as the library makes it."""

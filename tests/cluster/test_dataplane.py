@@ -37,7 +37,7 @@ def test_load_is_even_and_the_gate_can_fail(place: World) -> None:
 
 
 def test_new_pods_are_used_and_removed_ones_lose_nothing(place: World) -> None:
-    size = pickup.Size(ages=(10,), floors=("lowered",), clients=2, new_pods=2, interval=4, gone_pods=1)
+    size = pickup.Size(age=10, floors=("lowered",), clients=2, new_pods=2, interval=4, gone_pods=1)
     result = pickup.run(place, size)
     check({"pickup": result}, gates=2 * len(ROWS))
     # The model has no DNS cache and no slow machine in it; half as much again is far below the library's own 30 s.

@@ -33,10 +33,15 @@ def service(name: str, **spec: Any) -> dict[str, Any]:
 
 def answer(lab: Lab, api: Rest, name: str, question: list[str], **spec: Any) -> str:
     """What a new pod of that name prints when it asks."""
-    pod = {"restartPolicy": "OnFailure", "containers": [_container(*question)], **spec}
-    api.create(PODS, {"metadata": {"name": name}, "spec": pod})
+    api.create(PODS, asking(name, question, **spec))
     api.wait(f"{PODS}/{name}", lambda p: p["status"].get("phase") == "Succeeded", within=60, what="an answer")
     return lab.kubectl("logs", name).strip()
+
+
+def asking(name: str, question: list[str], **spec: Any) -> dict[str, Any]:
+    """A pod that asks until it is answered, and ends."""
+    pod = {"restartPolicy": "OnFailure", "containers": [_container(*question)], **spec}
+    return {"metadata": {"name": name}, "spec": pod}
 
 
 def _container(*arguments: str) -> dict[str, Any]:

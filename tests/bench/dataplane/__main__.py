@@ -6,12 +6,13 @@ broken. Times are trends of this machine, shown beside what a small model of gRP
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +25,10 @@ from lab import Lab
 from lab.images import LANGUAGES
 from lab.install import install_operator, provide_images
 from lab.rest import Rest
+from tests.kit.failures import folder_of
 
 from . import outages, pickup, plots, report, rollout, steady, unready
-from .world import Row, Say, world
+from .world import Row, Say, World, world
 
 # Wide enough for every table where no terminal says otherwise, such as a log file.
 _WIDTH: Final = 140
@@ -65,9 +67,10 @@ def measure(languages: Sequence[str], scenarios: Sequence[str], say: Say) -> dic
         "machine": {"system": platform.platform(), "cpus": len(os.sched_getaffinity(0))},
         "languages": list(languages),
         "events": report.EVENTS,
+        "libraries": {},
         "seconds": {},
     }
-    with Lab(nodes=2) as lab, Rest(lab.kubeconfig) as api:
+    with Lab(nodes=2, keep=folder_of("bench-dataplane")) as lab, Rest(lab.kubeconfig) as api:
         provide_images(lab, needed)
         install_operator(lab, ("--max-concurrent-rollouts=100",))
         result["kubernetes"] = api.get("/version")["gitVersion"]
@@ -80,24 +83,30 @@ def measure(languages: Sequence[str], scenarios: Sequence[str], say: Say) -> dic
     return result
 
 
-def _scenario(name: str, lab: Lab, api: Rest, rows: Sequence[Row], say: Say, result: dict[str, Any]) -> None:
+def _parts(name: str, lab: Lab) -> dict[str, Callable[[World], dict[str, Any]]]:
+    """What is to be run for a scenario, each in a world of its own, by name."""
     if name == "rollout":
-        result[name] = {}
-        for spec in ("naive", "recommended"):
-            with world(lab, api, f"bench-{spec}", rows, say) as place:
-                result[name][spec] = rollout.run(place, naive=spec == "naive")
-        return
-    with world(lab, api, f"bench-{name}", rows, say) as place:
-        if name == "steady":
-            result[name] = steady.run(place)
-        elif name == "pickup":
-            result[name] = pickup.run(place, pickup.Size())
-        elif name == "unready":
-            result[name] = unready.run(place)
+        return {
+            f"rollout.{spec}": functools.partial(rollout.run, naive=spec == "naive")
+            for spec in ("naive", "recommended")
+        }
+    if name == "pickup":
+        return {f"pickup.age{age}": functools.partial(pickup.run, size=pickup.Size(age)) for age in (10, 60)}
+    if name == "outages":
+        return {name: functools.partial(outages.run, lab=lab)}
+    return {name: {"steady": steady.run, "unready": unready.run}[name]}
+
+
+def _scenario(name: str, lab: Lab, api: Rest, rows: Sequence[Row], say: Say, result: dict[str, Any]) -> None:
+    for key, run in _parts(name, lab).items():
+        with world(lab, api, f"bench-{key.replace('.', '-')}", rows, say) as place:
+            found = run(place)
+            result["libraries"] |= {row.language: place.library(row.language) for row in rows}
+        if name == "rollout":
+            result.setdefault(name, {})[key.partition(".")[2]] = found
         else:
-            result[name] = outages.run(place, lab)
-        libraries = {row.language: place.library(row.language) for row in rows}
-        result["libraries"] = result.get("libraries", {}) | libraries
+            for language, row in found.items():
+                result.setdefault(name, {}).setdefault(language, {}).update(row)
 
 
 def show(console: Console, result: dict[str, Any]) -> list[str]:

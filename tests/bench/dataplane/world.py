@@ -150,7 +150,7 @@ class World:
 
 @contextmanager
 def world(cluster: Cluster, api: Rest, name: str, rows: Sequence[Row], say: Say) -> Iterator[World]:
-    """A fresh namespace for a scenario; it is deleted afterwards, which is not waited for."""
+    """A fresh namespace for a scenario; deleted afterwards, and its programs gone, which would disturb others."""
     namespace = path("v1", "namespaces", "", name)
     api.create(path("v1", "namespaces"), {"metadata": {"name": name}})
     shop = Shop(cluster, api, name)
@@ -163,6 +163,16 @@ def world(cluster: Cluster, api: Rest, name: str, rows: Sequence[Row], say: Say)
             yield World(shop, rows, clients, servers, endpoints, say)
     finally:
         api.delete(namespace)
+        pods = path("v1", "pods", name)
+        api.request("DELETE", pods, {"gracePeriodSeconds": 1})
+        _wait_no_pods(api, pods)
+
+
+def _wait_no_pods(api: Rest, pods: str) -> None:
+    deadline = time.monotonic() + START
+    while left := len(api.items(pods)):
+        assert time.monotonic() < deadline, f"{pods}: {left} pods are left after {START:g} s"
+        time.sleep(0.2)
 
 
 def balanced(name: str, app: str, **spec: Any) -> Object:

@@ -21,7 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lab import Lab
+from lab import Lab, LabError
 from lab.images import LANGUAGES
 from lab.install import install_operator, provide_images
 from lab.rest import Rest
@@ -48,9 +48,9 @@ def main(languages: tuple[str, ...], only: tuple[str, ...], output: Path) -> Non
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - begun:7.1f}s[/dim]  {text}")
 
+    output.parent.mkdir(parents=True, exist_ok=True)
     result = measure(languages or LANGUAGES, only or SCENARIOS, say)
     result["seconds"]["total"] = round(time.monotonic() - begun, 1)
-    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1) + "\n")
     drawn = plots.draw(result, output.parent)
     broken = show(console, result)
@@ -69,6 +69,7 @@ def measure(languages: Sequence[str], scenarios: Sequence[str], say: Say) -> dic
         "events": report.EVENTS,
         "libraries": {},
         "seconds": {},
+        "failed": {},
     }
     with Lab(nodes=2, keep=folder_of("bench-dataplane")) as lab, Rest(lab.kubeconfig) as api:
         provide_images(lab, needed)
@@ -78,7 +79,12 @@ def measure(languages: Sequence[str], scenarios: Sequence[str], say: Say) -> dic
         for name in scenarios:
             begun = time.monotonic()
             say(f"scenario {name}")
-            _scenario(name, lab, api, rows, say, result)
+            try:
+                _scenario(name, lab, api, rows, say, result)
+            except (AssertionError, LabError) as error:
+                # What the others have measured stays worth something.
+                result["failed"][name] = str(error)
+                say(f"scenario {name} failed: {error}")
             result["seconds"][name] = round(time.monotonic() - begun, 1)
     return result
 

@@ -33,6 +33,7 @@ class Table:
 def gates(result: Result) -> list[Gate]:
     """All gates of the scenarios that a result holds."""
     return [
+        *(Gate(f"scenario {name}", error, kept=False) for name, error in result.get("failed", {}).items()),
         *_steady_gates(result.get("steady", {})),
         *_pickup_gates(result.get("pickup", {}), result["events"]),
         *_rollout_gates(result.get("rollout", {}).get("recommended", {})),

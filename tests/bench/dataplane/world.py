@@ -120,6 +120,16 @@ class World:
         if self.clients.wait(answered, since=since, within=within) is None:
             raise AssertionError(f"{', '.join(deployments)}: a client was not answered within {within:g} s")
 
+    def settle(self, deployments: Sequence[str], within: float, calm: float = 5.0) -> None:
+        """Wait until for some seconds no RPC of client Deployments has failed, but not longer than `within`."""
+        begun = time.time()
+
+        def is_calm(rpcs: list[Rpc]) -> bool:
+            mine = [rpc for rpc in rpcs if rpc.client.rsplit("-", 2)[0] in deployments]
+            return time.time() > begun + calm and all(rpc.ok or rpc.start < time.time() - calm for rpc in mine)
+
+        self.clients.wait(is_calm, since=begun - calm, within=within)
+
     def wait_clients(self, *names: str) -> None:
         """Wait until objects say that their clients carry the values."""
         for name in names:

@@ -89,6 +89,10 @@ def test_each_gate_can_fail(place: tuple[str, ...], value: Any) -> None:
     assert sum(not gate.kept for gate in report.gates(changed)) == 1
 
 
+def test_a_scenario_that_failed_breaks_a_gate() -> None:
+    assert sum(not gate.kept for gate in report.gates({**RESULT, "failed": {"outages": "no answer"}})) == 1
+
+
 def test_too_few_events_are_not_enough() -> None:
     assert sum(not gate.kept for gate in report.gates({**RESULT, "events": 22})) == 1
 

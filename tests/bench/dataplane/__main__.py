@@ -62,15 +62,7 @@ def measure(languages: Sequence[str], scenarios: Sequence[str], say: Say) -> dic
     """Run scenarios on a lab of two nodes; the result as it is written."""
     rows = [Row(language) for language in languages]
     needed = sorted({language for row in rows for language in (row.language, row.server)})
-    result: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"system": platform.platform(), "cpus": len(os.sched_getaffinity(0))},
-        "languages": list(languages),
-        "events": report.EVENTS,
-        "libraries": {},
-        "seconds": {},
-        "failed": {},
-    }
+    result = _begun(languages)
     with Lab(nodes=2, keep=folder_of("bench-dataplane")) as lab, Rest(lab.kubeconfig) as api:
         provide_images(lab, needed)
         install_operator(lab, ("--max-concurrent-rollouts=100",))
@@ -84,9 +76,23 @@ def measure(languages: Sequence[str], scenarios: Sequence[str], say: Say) -> dic
             except (AssertionError, LabError) as error:
                 # What the others have measured stays worth something.
                 result["failed"][name] = str(error)
-                say(f"scenario {name} failed: {error}")
+                lab.dump(folder_of(f"bench-dataplane-{name}"))
+                say(f"scenario {name} failed: {error}; what helps is in {folder_of(f'bench-dataplane-{name}')}")
             result["seconds"][name] = round(time.monotonic() - begun, 1)
     return result
+
+
+def _begun(languages: Sequence[str]) -> dict[str, Any]:
+    """A result without figures."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"system": platform.platform(), "cpus": len(os.sched_getaffinity(0))},
+        "languages": list(languages),
+        "events": report.EVENTS,
+        "libraries": {},
+        "seconds": {},
+        "failed": {},
+    }
 
 
 def _parts(name: str, lab: Lab) -> dict[str, Callable[[World], dict[str, Any]]]:

@@ -13,7 +13,7 @@ from tests.kit.programs import client, server
 from .figures import by_client, longest_gap, timeline
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
 
-# Connections renewed so often keep clients inside their resolution floor nearly always, the hard case for naive servers.
+# Connections renewed so often keep clients inside their resolution floor nearly always: hard for naive servers.
 # And all of them leave an old pod within its preStop pause of 35 s, which servers on C-core need: what arrives while
 # such a server stops is cancelled (grpc/grpc#41785).
 AGE: Final = 30

@@ -51,7 +51,7 @@ lab: $(STAMP) ## a shell with kubectl in a fresh cluster
 bench: $(STAMP) ## scale benchmark: 5,000 services, 10,000 workloads, 100,000 endpoints
 	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m tests.bench.scale $(ARGS)
 
-bench-dataplane: $(STAMP) ## what clients of four languages really do: tables, plots (25 minutes)
+bench-dataplane: $(STAMP) ## what clients of four languages really do: tables, plots (18 minutes)
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/python -m tests.bench.dataplane $(ARGS)
 
 docs: $(STAMP) ## fill the pages with code of the examples, tested tables, published figures

@@ -94,7 +94,7 @@ def measurements(_: str) -> str:
     """All tables and gates of the published run, with the versions that made it."""
     result = _published()
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(result["libraries"].items()))
-    seconds = sum(value for key, value in result["seconds"].items() if key != "total")
+    seconds = sum(result["seconds"].values())
     head = (
         f"Run of {result['date']} on {result['machine']['cpus']} cores ({result['machine']['system']}), "
         f"Kubernetes {result['kubernetes']}, gRPC: {libraries}. It took {seconds / 60:.0f} minutes."

@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,14 +32,16 @@ from .world import Row, Say, World, world
 
 # Wide enough for every table where no terminal says otherwise, such as a log file.
 _WIDTH: Final = 140
+Run = Callable[[World], dict[str, Any]]
 SCENARIOS: Final = ("steady", "pickup", "unready", "rollout", "outages")
 
 
 @click.command(help=__doc__)
 @click.option("--language", "languages", multiple=True, type=click.Choice(LANGUAGES), help="Client language; all.")
 @click.option("--only", multiple=True, type=click.Choice(SCENARIOS), help="Scenario; all.")
+@click.option("--keep-others", is_flag=True, help="Keep what the output file has of scenarios that are not run.")
 @click.option("--output", default="build/bench/dataplane.json", show_default=True, type=click.Path(path_type=Path))
-def main(languages: tuple[str, ...], only: tuple[str, ...], output: Path) -> None:
+def main(languages: tuple[str, ...], only: tuple[str, ...], keep_others: bool, output: Path) -> None:
     """Run the benchmark."""
     console, begun = Console(highlight=False), time.monotonic()
     if not console.is_terminal:
@@ -50,7 +52,8 @@ def main(languages: tuple[str, ...], only: tuple[str, ...], output: Path) -> Non
 
     output.parent.mkdir(parents=True, exist_ok=True)
     result = measure(languages or LANGUAGES, only or SCENARIOS, say)
-    result["seconds"]["total"] = round(time.monotonic() - begun, 1)
+    if keep_others and output.exists():
+        result = _merged(json.loads(output.read_text()), result)
     output.write_text(json.dumps(result, indent=1) + "\n")
     drawn = plots.draw(result, output.parent)
     broken = show(console, result)
@@ -95,30 +98,40 @@ def _begun(languages: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _parts(name: str, lab: Lab) -> dict[str, Callable[[World], dict[str, Any]]]:
-    """What is to be run for a scenario, each in a world of its own, by name."""
+def _merged(before: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """A result with the scenarios of an earlier one that it has not."""
+    ran = result["seconds"]
+    kept = {name: before[name] for name in SCENARIOS if name in before and name not in ran}
+    failed = {name: error for name, error in before["failed"].items() if name not in ran}
+    return {**before, **kept, **result, "seconds": before["seconds"] | ran, "failed": failed | result["failed"]}
+
+
+def _parts(name: str, lab: Lab, rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Row], Run]]:
+    """The runs of a scenario, each in a world of its own: a title, its rows, and what is run."""
     if name == "rollout":
-        return {
-            f"rollout.{spec}": functools.partial(rollout.run, naive=spec == "naive")
-            for spec in ("naive", "recommended")
-        }
-    if name == "pickup":
-        return {f"pickup.age{age}": functools.partial(pickup.run, size=pickup.Size(age)) for age in (10, 60)}
-    if name == "outages":
-        return {name: functools.partial(outages.run, lab=lab)}
-    return {name: {"steady": steady.run, "unready": unready.run}[name]}
+        # One row at a time: a machine that cannot keep up rolls slowly, and so hides what a quick rollout does.
+        for spec in ("naive", "recommended"):
+            for row in rows:
+                yield spec, [row], functools.partial(rollout.run, naive=spec == "naive")
+    elif name == "pickup":
+        for age in (10, 60):
+            yield f"age{age}", rows, functools.partial(pickup.run, size=pickup.Size(age))
+    elif name == "outages":
+        yield "all", rows, functools.partial(outages.run, lab=lab)
+    else:
+        yield "all", rows, {"steady": steady.run, "unready": unready.run}[name]
 
 
 def _scenario(name: str, lab: Lab, api: Rest, rows: Sequence[Row], say: Say, result: dict[str, Any]) -> None:
-    for key, run in _parts(name, lab).items():
-        with world(lab, api, f"bench-{key.replace('.', '-')}", rows, say) as place:
+    result[name] = {}
+    for title, some, run in _parts(name, lab, rows):
+        namespace = f"bench-{name}-{title}-{some[0].language}"
+        with world(lab, api, namespace, some, say) as place:
             found = run(place)
-            result["libraries"] |= {row.language: place.library(row.language) for row in rows}
-        if name == "rollout":
-            result.setdefault(name, {})[key.partition(".")[2]] = found
-        else:
-            for language, row in found.items():
-                result.setdefault(name, {}).setdefault(language, {}).update(row)
+            result["libraries"] |= {row.language: place.library(row.language) for row in some}
+        into = result[name].setdefault(title, {}) if name == "rollout" else result[name]
+        for language, row in found.items():
+            into.setdefault(language, {}).update(row)
 
 
 def show(console: Console, result: dict[str, Any]) -> list[str]:

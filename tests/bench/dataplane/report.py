@@ -11,6 +11,10 @@ Result = dict[str, Any]
 # Fewer events than this say little of a p99.
 EVENTS: Final = 20
 
+# Failed RPCs, of thousands, that servers of a language cause while connections end after seconds: Node.js closes one
+# that has reached its age without asking first, and refuses what is on its way (docs/howto/node.md).
+_UNAVOIDABLE: Final = {"node": 3}
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -53,12 +57,15 @@ def _steady_gates(steady: Result) -> Iterator[Gate]:
 
 def _pickup_gates(pickup: Result, events: int) -> Iterator[Gate]:
     for language, kind, found in _kinds(pickup):
-        seen = found["added"]["n"]
-        kept = seen == found["expected"] >= events and found["failed"] == 0
-        yield Gate(f"{language}, {kind}: new pods used", f"{seen} events, {found['failed']} failed RPCs", kept)
-        if "removed" in found:
-            failed = found["removed"]["failed"]
-            yield Gate(f"{language}, {kind}: orderly scale-in", f"{failed} failed RPCs", failed == 0)
+        seen, most = found["added"]["n"], _UNAVOIDABLE.get(pickup[language]["server"], 0)
+        kept = seen == found["expected"] >= events and found["failed"] <= most
+        yield Gate(f"{language}, {kind}: new pods used", f"{seen} events, {_failures(found['failed'], most)}", kept)
+        failed = found["removed"]["failed"]
+        yield Gate(f"{language}, {kind}: orderly scale-in", _failures(failed, most), failed <= most)
+
+
+def _failures(count: int, most: int) -> str:
+    return f"{count} failed RPCs" + (f" (of thousands; {most} allowed)" if most else "")
 
 
 def _rollout_gates(recommended: Result) -> Iterator[Gate]:
@@ -118,7 +125,6 @@ def _removed_table(pickup: Result) -> Table:
     rows = [
         [language, kind, *_times(found["removed"]["last_rpc"]), str(found["removed"]["failed"])]
         for language, kind, found in _kinds(pickup)
-        if "removed" in found
     ]
     return Table("Pod removed (preStop 35 s) → last RPC, seconds", ["client", "kind", *_TIMES, "failed RPCs"], rows)
 

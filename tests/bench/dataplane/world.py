@@ -120,6 +120,19 @@ class World:
         if self.clients.wait(answered, since=since, within=within) is None:
             raise AssertionError(f"{', '.join(deployments)}: a client was not answered within {within:g} s")
 
+    def wait_spread(self, deployments: Sequence[str], servers: int, since: float, within: float) -> None:
+        """Wait until each pod of client Deployments was answered by so many servers since a moment."""
+
+        def spread(rpcs: list[Rpc]) -> bool:
+            called: dict[str, set[str]] = {}
+            for rpc in rpcs:
+                if rpc.ok and rpc.client.rsplit("-", 2)[0] in deployments:
+                    called.setdefault(rpc.client, set()).add(rpc.pod)
+            return len(called) >= len(deployments) and all(len(pods) >= servers for pods in called.values())
+
+        if self.clients.wait(spread, since=since, within=within) is None:
+            raise AssertionError(f"{', '.join(deployments)}: a client does not call {servers} servers in {within:g} s")
+
     def settle(self, deployments: Sequence[str], within: float, calm: float = 5.0) -> None:
         """Wait until for some seconds no RPC of client Deployments has failed, but not longer than `within`."""
         begun = time.time()

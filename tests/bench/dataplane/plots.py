@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,8 +28,8 @@ def panels(result: dict[str, Any], language: str) -> dict[str, dict[str, Any]]:
     return {title: timeline for title, timeline in found.items() if timeline}
 
 
-def draw(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Write `dataplane.png` and `dataplane.svg` into a folder."""
+def draw(result: dict[str, Any], folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write `dataplane.png` and `dataplane.svg`, or one of them, into a folder."""
     languages = result["languages"]
     titles = [t for t in _PANELS if any(t in panels(result, language) for language in languages)]
     figure = Figure(figsize=(3.6 * len(titles), 2.2 * len(languages)), layout="constrained")
@@ -44,11 +45,11 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         row[0].set_ylabel(f"{language}\nRPC/s per pod", fontsize=9)
     figure.suptitle("RPCs per second, one colour per pod, as clients recorded them; failed ones are red", fontsize=10)
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / "dataplane.png", folder / "dataplane.svg"]
+    files = [folder / f"dataplane.{name}" for name in formats]
     # The same result gives the same file: no date, and no random names in it.
     with mpl.rc_context({"svg.hashsalt": "grpcbalance"}):
-        figure.savefig(files[0], dpi=110)
-        figure.savefig(files[1], metadata={"Date": None})
+        for file in files:
+            figure.savefig(file, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else {})
     return files
 
 

@@ -16,9 +16,9 @@ DOCS: Final = Path(__file__).resolve().parents[3] / "docs"
 @click.command(help=__doc__)
 @click.argument("run", default="build/bench/dataplane.json", type=click.Path(path_type=Path, exists=True))
 def main(run: Path) -> None:
-    """Write measurements.json without what only plots need, and the plots."""
+    """Write measurements.json without what only plots need, and the plot."""
     result = json.loads(run.read_text())
-    drawn = plots.draw(result, DOCS / "img")
+    drawn = plots.draw(result, DOCS / "img", ("svg",))
     (DOCS / "measurements.json").write_text(json.dumps(_without_timelines(result), indent=1) + "\n")
     click.echo(f"docs/measurements.json, {', '.join(path.name for path in drawn)}: now make docs")
 

@@ -25,12 +25,13 @@ ROOT: Final = DOCS.parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
-from tests.bench.dataplane import report  # noqa: E402 - it is found by the lines above
+from lab.images import LANGUAGES  # noqa: E402 - these are found by the lines above
+from tests.bench.dataplane import report  # noqa: E402
 
 _PART: Final = re.compile(r"(<!-- begin (\w+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _SNIPPET: Final = re.compile(r"^[^\n]*snippet: begin[^\n]*\n(.*?)^[^\n]*snippet: end", re.DOTALL | re.MULTILINE)
+_LANGUAGES: Final = sorted(LANGUAGES)
 _FENCE: Final = {".js": "javascript", ".py": "python", ".java": "java", ".go": "go", ".yaml": "yaml"}
-LANGUAGES: Final = ("go", "java", "node", "python")
 
 
 @click.command(help=__doc__)
@@ -67,10 +68,10 @@ def targets(_: str) -> str:
     """What each language does with each form of a target."""
     forms = yaml.safe_load((ROOT / "tests/cluster/targets.yaml").read_text())
     rows = [
-        [f"`{form['target']}`", form["meaning"], *(_outcome(form[language]) for language in LANGUAGES)]
+        [f"`{form['target']}`", form["meaning"], *(_outcome(form[language]) for language in _LANGUAGES)]
         for form in forms
     ]
-    return markdown(["target", "what it is", *(language.capitalize() for language in LANGUAGES)], rows)
+    return markdown(["target", "what it is", *(language.capitalize() for language in _LANGUAGES)], rows)
 
 
 def _outcome(expected: Mapping[str, str] | str) -> str:

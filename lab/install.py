@@ -133,9 +133,9 @@ def rolled_out(deployment: Object) -> bool:
     )
 
 
-def condition(balanced: Object, kind: str) -> dict[str, Any]:
-    """A condition of a GrpcBalancedService; empty while there is none."""
-    found = (c for c in balanced.get("status", {}).get("conditions", []) if c["type"] == kind)
+def condition(item: Object, kind: str) -> dict[str, Any]:
+    """A condition of an object; empty while there is none."""
+    found = (c for c in item.get("status", {}).get("conditions", []) if c["type"] == kind)
     return dict(next(found, {}))
 
 

@@ -94,17 +94,8 @@ def cut_off(pid: int, number: int) -> None:
     chains = "".join(
         f"chain {hook} {{ type filter hook {hook} priority -10; {drop}; }}\n" for hook in ("forward", "input", "output")
     )
-    command = ["nsenter", "--target", str(pid), "--net", "nft", "-f", "-"]
-    answer = subprocess.run(
-        command,
-        input=f"table inet lost-node-{number} {{\n{chains}}}\n",
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    if answer.returncode != 0:
-        raise LabError(f"node {number} could not be cut off: {answer.stderr.strip()}")
+    table = f"table inet lost-node-{number} {{\n{chains}}}\n"
+    _feed(["nft", "-f", "-"], table, pid, f"node {number} could not be cut off")
 
 
 def disconnect(link: Link) -> None:
@@ -130,13 +121,16 @@ def _used() -> list[Net]:
 
 
 def _ip(*lines: str, inside: int | None = None) -> None:
+    complaint = f"the lab's network could not be made ({' ; '.join(lines)})"
+    _feed(["ip", "-batch", "-"], "\n".join(lines) + "\n", inside, complaint)
+
+
+def _feed(command: list[str], text: str, inside: int | None, complaint: str) -> None:
+    """Run a command on a text, in the network namespace of a process if one is given. Raises LabError."""
     enter = [] if inside is None else ["nsenter", "--target", str(inside), "--net"]
-    command = [*enter, "ip", "-batch", "-"]
-    answer = subprocess.run(
-        command, input="\n".join(lines) + "\n", check=False, capture_output=True, text=True, timeout=20
-    )
+    answer = subprocess.run([*enter, *command], input=text, check=False, capture_output=True, text=True, timeout=20)
     if answer.returncode != 0:
-        raise LabError(f"the lab's network could not be made ({' ; '.join(lines)}): {answer.stderr.strip()}")
+        raise LabError(f"{complaint}: {answer.stderr.strip()}")
 
 
 @contextmanager

@@ -21,8 +21,6 @@ import urllib3
 from .model import Cluster
 from .rest import Object, Rest, RestError, path
 
-_LOST = (RestError, urllib3.exceptions.HTTPError, OSError)
-
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
@@ -128,20 +126,9 @@ class Recorder:
 
     def _discover(self) -> None:
         with Rest(self._cluster.kubeconfig) as api:
-            while not self._stopping.wait(0.1):
-                try:
-                    for pod in self._pods(api):
-                        self._follow(api, pod)
-                except _LOST:
-                    continue  # the API server is away: pods are looked for again
-
-    def _pods(self, api: Rest) -> Iterator[Object]:
-        """The pods that there are, and for a second those that change: then there is a look at `_stopping`."""
-        url = path("v1", "pods", self._namespace)
-        yield from api.items(url, self._selector)
-        for kind, pod in api.watch(url, {"labelSelector": self._selector}, 1):
-            if kind in ("ADDED", "MODIFIED"):
-                yield pod
+            for kind, pod in api.follow(path("v1", "pods", self._namespace), self._selector, self._stopping):
+                if kind != "DELETED":
+                    self._follow(api, pod)
 
     def _follow(self, api: Rest, pod: Object) -> None:
         for status in pod["status"].get("containerStatuses", []):

@@ -6,6 +6,7 @@ It goes through the official client's transport, so every kind of kubeconfig wor
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,10 @@ class RestError(Exception):
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(f"{code} {reason}: {message}")
         self.code, self.reason, self.message = code, reason, message
+
+
+# An API server that is away, or that refuses: what those who go on through outages have to expect.
+LOST = (RestError, urllib3.exceptions.HTTPError, OSError)
 
 
 class WaitTimeoutError(AssertionError):
@@ -144,6 +149,20 @@ class Rest:
                 event = json.loads(line)
                 yield event["type"], event["object"]
 
+    def follow(self, url: str, label_selector: str, stopping: threading.Event) -> Iterator[tuple[str, Object]]:
+        """Objects of a collection, as ADDED, and then their changes, through outages, until `stopping` is set.
+
+        Each second there is a look at `stopping`, and a new listing, which tells of what is there once more.
+        """
+        while not stopping.is_set():
+            try:
+                yield from (("ADDED", item) for item in self.items(url, label_selector))
+                for kind, item in self.watch(url, {"labelSelector": label_selector}, 1):
+                    if kind in ("ADDED", "MODIFIED", "DELETED"):
+                        yield kind, item
+            except LOST:
+                stopping.wait(0.2)
+
     def log(self, namespace: str, pod: str) -> urllib3.HTTPResponse:
         """A pod's log from its begin, as a stream that goes on while the pod does; `shutdown` ends it."""
         return self._send("GET", path("v1", "pods", namespace, pod, "log"), None, "", {"follow": "true"}, None)
@@ -163,7 +182,7 @@ class Rest:
                     last = seen
                     if (missing and seen == {}) or (seen and accept(seen)):
                         return seen
-            except (RestError, urllib3.exceptions.HTTPError, OSError) as error:
+            except LOST as error:
                 last = {"error": str(error)}
                 time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
         raise WaitTimeoutError(f"{what}: not within {within:g} s; last seen of {url}: {_shown(last)}")

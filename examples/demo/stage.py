@@ -112,7 +112,7 @@ class Stage:
 
 
 def _is_ready(pod: Object) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+    return condition(pod, "Ready").get("status") == "True"
 
 
 def is_true(balanced: Object, *kinds: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from lab import Cluster
 from lab.images import LANGUAGES
-from lab.install import echo_image_name
+from lab.install import condition, echo_image_name
 from lab.rest import Object, Rest, path
 from tests.kit import objects
 from tests.kit.shop import ROLLOUT, Shop
@@ -48,16 +48,12 @@ def place(cluster: Cluster, api: Rest) -> Iterator[Shop]:
 
 def pod(name: str, language: str, argument: str, env: Mapping[str, str], app: str = "") -> Object:
     """A pod of an example, as strict as clusters get: no root, nothing to write to, no privileges."""
-    identity = [
-        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-    ]
     container: Object = {
         "name": "app",
         "image": echo_image_name(language),
         "imagePullPolicy": "IfNotPresent",
         "args": [argument] if argument else [],
-        "env": [*identity, *({"name": key, "value": value} for key, value in env.items())],
+        "env": [*objects.IDENTITY, *({"name": key, "value": value} for key, value in env.items())],
         "securityContext": {
             "runAsNonRoot": True,
             "readOnlyRootFilesystem": True,
@@ -76,8 +72,7 @@ def pod(name: str, language: str, argument: str, env: Mapping[str, str], app: st
 
 
 def is_ready(seen: Object) -> bool:
-    conditions = seen["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return condition(seen, "Ready").get("status") == "True"
 
 
 def ended(shop: Shop, name: str) -> tuple[int, str]:

@@ -10,6 +10,11 @@ from lab.install import echo_image_name
 Object = dict[str, Any]
 
 PORT = 5000
+# Variables by which a server knows its own name and address.
+IDENTITY = [
+    {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+    {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+]
 
 
 def balanced(name: str = "orders", /, **spec: Any) -> Object:
@@ -49,16 +54,12 @@ def deployment(
 
 
 def _echo(role: str, env: Mapping[str, str], **more: Any) -> Object:
-    identity = [
-        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-    ]
     return {
         "name": "app",
         "image": echo_image_name(),
         "imagePullPolicy": "IfNotPresent",
         "args": [role],
-        "env": [*identity, *({"name": name, "value": value} for name, value in env.items())],
+        "env": [*IDENTITY, *({"name": name, "value": value} for name, value in env.items())],
         **more,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab import Lab, LabError
+from lab.install import condition
 from lab.rest import Object, Rest, path
 
 from . import pods
@@ -38,4 +39,4 @@ def test_a_lost_node_answers_nothing_and_is_given_up() -> None:
 
 
 def is_given_up(node: Object) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "Unknown" for c in node["status"]["conditions"])
+    return condition(node, "Ready").get("status") == "Unknown"

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-import urllib3
-
-from lab.rest import Object, Rest, RestError, path
+from lab.rest import Object, Rest, path
 from tests.kit.shop import Shop
 
 _HEADLESS: Final = "service.kubernetes.io/headless"
@@ -49,18 +47,10 @@ class EndpointWatch:
     def _run(self) -> None:
         url = path("discovery.k8s.io/v1", "endpointslices", self._shop.namespace)
         with Rest(self._shop.cluster.kubeconfig) as api:
-            while not self._stopping.is_set():
-                try:
-                    for item in api.items(url, _HEADLESS):
-                        self._take("ADDED", item)
-                    for kind, item in api.watch(url, {"labelSelector": _HEADLESS}, 1):
-                        self._take(kind, item)
-                except (RestError, urllib3.exceptions.HTTPError, OSError):
-                    self._stopping.wait(0.2)
+            for kind, item in api.follow(url, _HEADLESS, self._stopping):
+                self._take(kind, item)
 
     def _take(self, kind: str, item: Object) -> None:
-        if kind not in ("ADDED", "MODIFIED", "DELETED"):
-            return
         now, before = time.time(), self.ready
         self._slices[item["metadata"]["name"]] = _ready_pods(item) if kind != "DELETED" else set()
         after = self.ready

@@ -40,8 +40,7 @@ def run(world: World, lab: Lab) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {row.language: {"server": row.server} for row in world.rows}
     for name, outage in (("kill", _kill), ("zero", _zero), ("node", _node)):
         # A client that came back early knows only the servers that were ready then, until a connection reaches its age.
-        callers = [_client(row, kind) for row in world.rows for kind in KINDS]
-        world.wait_spread(callers, _PODS, time.time(), within=2 * _AGE + 30)
+        world.wait_spread(_clients(world), _PODS, time.time(), within=2 * _AGE + 30)
         world.say(f"outage: {name}")
         start, back = outage(world, lab)
         for row in world.rows:
@@ -77,8 +76,7 @@ def _kill(world: World, lab: Lab) -> tuple[float, None]:
         name = world.pods(_server(row))[0]["metadata"]["name"]
         for process in lab.pod_pids(world.shop.namespace, name):
             os.kill(process, signal.SIGKILL)
-    callers = [_client(row, kind) for row in world.rows for kind in KINDS]
-    world.wait_rpcs(callers, 20 * _RATE, start, within=90)
+    world.wait_rpcs(_clients(world), 20 * _RATE, start, within=90)
     world.shop.wait_rolled_out(*(_server(row) for row in world.rows))
     return start, None
 
@@ -95,9 +93,8 @@ def _zero(world: World, _: Lab) -> tuple[float, float]:
         world.scale(name, _PODS)
     world.endpoints.wait(lambda seen: len(seen.ready) >= len(names), START, "ready endpoints again")
     back = time.time()
-    callers = [_client(row, kind) for row in world.rows for kind in KINDS]
     # gRPC waits up to two minutes between attempts to resolve a name that does not exist.
-    world.wait_answered(callers, back, within=150)
+    world.wait_answered(_clients(world), back, within=150)
     world.shop.wait_rolled_out(*names, within=START)
     return start, back
 
@@ -114,7 +111,7 @@ def _node(world: World, lab: Lab) -> tuple[float, None]:
     start = time.time()
     lab.lose_node(2)
     world.endpoints.wait(lambda seen: not lost & seen.ready, _NODE_SECONDS, "the lost node's pods left the endpoints")
-    world.settle([_client(row, kind) for row in world.rows for kind in KINDS], within=_SETTLED)
+    world.settle(_clients(world), within=_SETTLED)
     return start, None
 
 
@@ -128,6 +125,10 @@ def _called(row: Row, kind: str) -> str:
 
 def _client(row: Row, kind: str) -> str:
     return f"{_called(row, kind)}-client"
+
+
+def _clients(world: World) -> list[str]:
+    return [_client(row, kind) for row in world.rows for kind in KINDS]
 
 
 def _objects(rows: Sequence[Row]) -> Iterator[Object]:

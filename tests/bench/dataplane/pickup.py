@@ -10,7 +10,7 @@ from typing import Any, Final
 from lab.rest import Object
 from tests.kit.programs import client, server
 
-from .figures import by_client, first_after, last_after, percentiles, timeline
+from .figures import by_client, deployment_of, first_after, last_after, percentiles, timeline
 from .model import Setting, predict
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
 
@@ -105,7 +105,7 @@ def _scale_out(world: World, size: Size, start: float) -> dict[str, dict[str, fl
 
 def _by_service(names: Sequence[str], moments: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Moments of pods, by the Deployment that they are of."""
-    return {name: {pod: at for pod, at in moments.items() if pod.rsplit("-", 2)[0] == name} for name in names}
+    return {name: {pod: at for pod, at in moments.items() if deployment_of(pod) == name} for name in names}
 
 
 def _await_first_rpcs(world: World, size: Size, ready: dict[str, dict[str, float]], start: float) -> None:

@@ -10,7 +10,7 @@ from lab.records import Rpc
 from lab.rest import Object
 from tests.kit.programs import client, server
 
-from .figures import by_client, longest_gap, timeline
+from .figures import by_client, deployment_of, longest_gap, timeline
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
 
 # Connections renewed so often keep clients inside their resolution floor nearly always: hard for naive servers.
@@ -72,7 +72,7 @@ def _shortest(failed: Sequence[Rpc]) -> str:
 
 def _served(world: World, name: str) -> dict[str, int]:
     """Attempts and repetitions that the servers counted since their start, those that have ended too."""
-    counted = [served for pod, served in world.servers.served.items() if pod.rsplit("-", 2)[0] == name]
+    counted = [served for pod, served in world.servers.served.items() if deployment_of(pod) == name]
     return {"attempts": sum(s.attempts for s in counted), "retries": sum(s.retries for s in counted)}
 
 
@@ -101,5 +101,4 @@ def _objects(rows: Sequence[Row], naive: bool, kinds: Sequence[str], clients: in
                 yield server(row.server, name, name, replicas=_PODS, naive=naive)
             else:
                 yield also_balanced(called, name, **asked)
-            made = client(row.language, f"{called}-client", called, replicas=clients, rate=_RATE)
-            yield made
+            yield client(row.language, f"{called}-client", called, replicas=clients, rate=_RATE)

@@ -66,14 +66,14 @@ def _sample(world: World, deployments: list[str]) -> dict[str, list[Rpc]]:
     since = time.time()
     world.wait_rpcs(deployments, _WARM_UP + _SAMPLE, since, within=START)
     found = {name: by_client(world.rpcs_of(name, since)).values() for name in deployments}
-    enough = {name: [rpcs[_WARM_UP:] for rpcs in each] for name, each in found.items()}
-    return {name: [rpc for rpcs in each for rpc in rpcs[:_SAMPLE]] for name, each in enough.items()}
+    return {name: [rpc for rpcs in each for rpc in rpcs[_WARM_UP:][:_SAMPLE]] for name, each in found.items()}
 
 
 def _figures(rpcs: list[Rpc]) -> dict[str, Any]:
-    each: list[Spread] = [spread(found[:_SAMPLE], _PODS) for found in by_client(rpcs).values() if len(found) >= _SAMPLE]
+    # A client that ended meanwhile has made fewer.
+    each: list[Spread] = [spread(found, _PODS) for found in by_client(rpcs).values() if len(found) == _SAMPLE]
     worst = max(each, key=lambda found: found.off_mean)
-    together = spread([rpc for found in by_client(rpcs).values() for rpc in found[:_SAMPLE]], _PODS)
+    together = spread(rpcs, _PODS)
     return {
         "clients": len(each),
         "one": asdict(worst),

@@ -59,8 +59,7 @@ def _objects(rows: Sequence[Row]) -> Iterator[Object]:
         yield made
         for floor in FLOORS:
             called = name + ("-default" if floor == "default" else "")
-            made = client(row.language, f"{name}-{floor}-client", called, replicas=_CLIENTS, rate=10)
-            yield made
+            yield client(row.language, f"{name}-{floor}-client", called, replicas=_CLIENTS, rate=10)
 
 
 def _open_gates(world: World, services: Sequence[str]) -> None:

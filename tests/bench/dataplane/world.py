@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from lab import Cluster
-from lab.records import Recorder, Rpc
+from lab.records import Recorder, Rpc, per_pod
 from lab.rest import Object, Rest, path
 from tests.kit import objects
 from tests.kit.programs import SERVER_OF
 from tests.kit.shop import Shop
 
 from .endpoints import EndpointWatch
-from .figures import of_deployment
+from .figures import by_client, deployment_of, of_deployment
 
 # Starting dozens of programs at once on a small machine takes its time.
 START: Final = 300.0
@@ -97,48 +98,36 @@ class World:
 
     def wait_rpcs(self, deployments: Sequence[str], count: int, since: float, within: float = 60.0) -> None:
         """Wait until each pod of client Deployments has made so many RPCs since a moment."""
-        wanted = {name: self.shop.get("Deployment", name)["spec"]["replicas"] for name in deployments}
-
-        def enough(rpcs: list[Rpc]) -> bool:
-            found: dict[str, dict[str, int]] = {name: {} for name in deployments}
-            for rpc in rpcs:
-                made = found.get(rpc.client.rsplit("-", 2)[0])
-                if made is not None:
-                    made[rpc.client] = made.get(rpc.client, 0) + 1
-            return all(sum(n >= count for n in found[name].values()) >= wanted[name] for name in deployments)
-
-        if self.clients.wait(enough, since=since, within=within) is None:
-            raise AssertionError(f"{', '.join(deployments)}: not {count} RPCs of each client within {within:g} s")
+        self._wait_each(deployments, lambda made: len(made) >= count, since, within, f"{count} RPCs of each client")
 
     def wait_answered(self, deployments: Sequence[str], since: float, within: float) -> None:
         """Wait until each pod of client Deployments has made an RPC since a moment that succeeded."""
-        wanted: int = sum(self.shop.get("Deployment", name)["spec"]["replicas"] for name in deployments)
-
-        def answered(rpcs: list[Rpc]) -> bool:
-            return len({rpc.client for rpc in rpcs if rpc.ok and rpc.client.rsplit("-", 2)[0] in deployments}) >= wanted
-
-        if self.clients.wait(answered, since=since, within=within) is None:
-            raise AssertionError(f"{', '.join(deployments)}: a client was not answered within {within:g} s")
+        self.wait_spread(deployments, 1, since, within)
 
     def wait_spread(self, deployments: Sequence[str], servers: int, since: float, within: float) -> None:
         """Wait until each pod of client Deployments was answered by so many servers since a moment."""
+        what = f"each client answered by {servers} servers"
+        self._wait_each(deployments, lambda made: len(per_pod(made)) >= servers, since, within, what)
 
-        def spread(rpcs: list[Rpc]) -> bool:
-            called: dict[str, set[str]] = {}
-            for rpc in rpcs:
-                if rpc.ok and rpc.client.rsplit("-", 2)[0] in deployments:
-                    called.setdefault(rpc.client, set()).add(rpc.pod)
-            return len(called) >= len(deployments) and all(len(pods) >= servers for pods in called.values())
+    def _wait_each(
+        self, deployments: Sequence[str], accept: Callable[[list[Rpc]], bool], since: float, within: float, what: str
+    ) -> None:
+        """Wait until what each pod of client Deployments has made since a moment is accepted."""
+        wanted = {name: self.shop.get("Deployment", name)["spec"]["replicas"] for name in deployments}
 
-        if self.clients.wait(spread, since=since, within=within) is None:
-            raise AssertionError(f"{', '.join(deployments)}: a client does not call {servers} servers in {within:g} s")
+        def all_accepted(rpcs: list[Rpc]) -> bool:
+            accepted = Counter(deployment_of(client) for client, made in by_client(rpcs).items() if accept(made))
+            return all(accepted[name] >= replicas for name, replicas in wanted.items())
+
+        if self.clients.wait(all_accepted, since=since, within=within) is None:
+            raise AssertionError(f"{', '.join(deployments)}: {what}: not within {within:g} s")
 
     def settle(self, deployments: Sequence[str], within: float, calm: float = 5.0) -> None:
         """Wait until for some seconds no RPC of client Deployments has failed, but not longer than `within`."""
         begun = time.time()
 
         def is_calm(rpcs: list[Rpc]) -> bool:
-            mine = [rpc for rpc in rpcs if rpc.client.rsplit("-", 2)[0] in deployments]
+            mine = [rpc for rpc in rpcs if deployment_of(rpc.client) in deployments]
             return time.time() > begun + calm and all(rpc.ok or rpc.start < time.time() - calm for rpc in mine)
 
         self.clients.wait(is_calm, since=begun - calm, within=within)
@@ -165,10 +154,7 @@ class World:
 
     def wait_pods(self, name: str, count: int, within: float = START) -> None:
         """Wait until a Deployment has so many pods, those on their way out included."""
-        deadline = time.monotonic() + within
-        while (found := len(self.pods(name))) != count:
-            assert time.monotonic() < deadline, f"{name} has {found} pods and not {count} after {within:g} s"
-            time.sleep(0.2)
+        _wait_pods(self.shop.api, self.shop.url("Pod"), f"app={name}", count, within)
 
 
 @contextmanager
@@ -188,13 +174,13 @@ def world(cluster: Cluster, api: Rest, name: str, rows: Sequence[Row], say: Say)
         api.delete(namespace)
         pods = path("v1", "pods", name)
         api.request("DELETE", pods, {"gracePeriodSeconds": 1})
-        _wait_no_pods(api, pods)
+        _wait_pods(api, pods, "", 0, START)
 
 
-def _wait_no_pods(api: Rest, pods: str) -> None:
-    deadline = time.monotonic() + START
-    while left := len(api.items(pods)):
-        assert time.monotonic() < deadline, f"{pods}: {left} pods are left after {START:g} s"
+def _wait_pods(api: Rest, url: str, selector: str, count: int, within: float) -> None:
+    deadline = time.monotonic() + within
+    while (found := len(api.items(url, selector))) != count:
+        assert time.monotonic() < deadline, f"{url} {selector}: {found} pods and not {count} after {within:g} s"
         time.sleep(0.2)
 
 

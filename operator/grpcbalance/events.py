@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from .api import ConditionType, Reason
+from .kinds import BY_KIND
 from .model import Balanced, Ref, Workload
 from .names import API_VERSION, FIELD_MANAGER, KIND
 from .plan import CONFIGURED, Finding
@@ -37,7 +38,8 @@ class Regarding(NamedTuple):
 
 def regarding_workload(workload: Workload) -> Regarding:
     """A workload as the object of an Event."""
-    return Regarding("apps/v1", workload.ref.kind, Ref(workload.ref.namespace, workload.ref.name), workload.uid)
+    ref = workload.ref
+    return Regarding(BY_KIND[ref.kind].api_version, ref.kind, Ref(ref.namespace, ref.name), workload.uid)
 
 
 def regarding_balanced(balanced: Balanced) -> Regarding:

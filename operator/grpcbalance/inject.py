@@ -13,15 +13,13 @@ from enum import Enum, auto
 from typing import Any
 
 from .api import Reason
+from .kinds import BY_KIND
 from .model import Container, Record, Role, Workload
 from .names import ANNOTATION_CONTAINERS, ANNOTATION_INJECTED, SIDECARS, value_hash
 from .optin import Problem
 
 # container name -> variable -> value
 Wanted = Mapping[str, Mapping[str, str]]
-
-# Where the pod template is, by kind. The other kinds join this table, not a copy of the code.
-TEMPLATE_PATH: Mapping[str, tuple[str, ...]] = {"Deployment": ("spec", "template")}
 
 
 class Entry(Enum):
@@ -140,9 +138,7 @@ def duplicates(workload: Workload, wanted: Wanted) -> tuple[tuple[str, str], ...
 
 def removes_all(workload: Workload, patch: Mapping[str, Any]) -> bool:
     """Whether nothing of ours is left after a patch of `changes`."""
-    template: Any = patch
-    for step in TEMPLATE_PATH[workload.ref.kind]:
-        template = template[step]
+    template = BY_KIND[workload.ref.kind].pod_template(patch)
     return template["metadata"]["annotations"][ANNOTATION_INJECTED] is None
 
 
@@ -215,10 +211,8 @@ def _patch(
         if env:
             containers.append({"name": container.name, "env": env})
     text = json.dumps(record, separators=(",", ":"), sort_keys=True) if record else None
-    body: dict[str, Any] = {
-        "metadata": {"annotations": {ANNOTATION_INJECTED: text}},
-        "spec": {"containers": containers},
+    template = {"metadata": {"annotations": {ANNOTATION_INJECTED: text}}, "spec": {"containers": containers}}
+    return {
+        "metadata": {"resourceVersion": workload.resource_version},
+        **BY_KIND[workload.ref.kind].around(template),
     }
-    for step in reversed(TEMPLATE_PATH[workload.ref.kind]):
-        body = {step: body}
-    return {"metadata": {"resourceVersion": workload.resource_version}, **body}

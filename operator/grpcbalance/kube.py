@@ -21,6 +21,7 @@ from . import __version__
 from .bucket import TokenBucket
 from .credentials import load_configuration
 from .errors import Conflict, Expired, Gone, Invalid, KubeError, Retry, one_line
+from .kinds import BY_KIND, WORKLOADS
 from .model import Ref, WorkloadRef
 from .names import API_VERSION, FIELD_MANAGER, KIND, PLURAL
 
@@ -35,12 +36,10 @@ _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 
-WORKLOAD_RESOURCES: Final[Mapping[str, str]] = {"Deployment": "deployments"}
-
 # What the methods below need: (API group, resource) -> verbs. manifests/ is compared with it.
 PERMISSIONS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("", "services"): frozenset({"create", "patch", "get", "delete"}),
-    ("apps", "deployments"): frozenset({"patch"}),
+    **{(workload.group, workload.plural): frozenset({"patch"}) for workload in WORKLOADS},
     ("grpcbalance.dev", f"{PLURAL}/status"): frozenset({"patch"}),
     ("", "events"): frozenset({"create"}),
     ("", "pods"): frozenset({"list"}),
@@ -133,7 +132,7 @@ class Kube:
 
     async def patch_workload(self, ref: WorkloadRef, body: dict[str, Any]) -> dict[str, Any]:
         """Strategic merge patch; Conflict when metadata.resourceVersion in `body` is stale."""
-        resource = WORKLOAD_RESOURCES[ref.kind]
+        resource = BY_KIND[ref.kind].plural
         return await self._write(_Call("patch", resource, "PATCH", _workload_path(ref), _MANAGER, body, _STRATEGIC))
 
     async def apply_status(self, ref: Ref, uid: str, status: dict[str, Any]) -> dict[str, Any]:
@@ -283,4 +282,5 @@ def _service_path(ref: Ref) -> str:
 
 
 def _workload_path(ref: WorkloadRef) -> str:
-    return f"/apis/apps/v1/namespaces/{_part(ref.namespace)}/{WORKLOAD_RESOURCES[ref.kind]}/{_part(ref.name)}"
+    kind = BY_KIND[ref.kind]
+    return f"/apis/{kind.api_version}/namespaces/{_part(ref.namespace)}/{kind.plural}/{_part(ref.name)}"

@@ -106,7 +106,7 @@ class Operator:
 
     def _observe(self) -> None:
         self.metrics.watch_queue(LANES, self.queue.depth, self.queue.unfinished)
-        self.metrics.watch_rollouts(lambda: len(self.view.in_flight))
+        self.metrics.watch_rollouts(lambda: len(self.view.slots.in_flight))
         for kind in KINDS:
             self.metrics.watch_kind(kind, partial(self._size, kind))
 

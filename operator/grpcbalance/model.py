@@ -144,6 +144,14 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace: its labels decide whom an object lets in, and what a mesh does to its pods."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EnvVar:
     """One entry of a container's env: a fingerprint of its value, or None when it comes from `valueFrom`."""
 
@@ -176,6 +184,8 @@ class Rollout(StrEnum):
     COMPLETE = "Complete"
     PROGRESSING = "Progressing"
     FAILED = "Failed"
+    WAITING = "Waiting"
+    """Some pods have an older template, and keep it until a person deletes them or lowers a partition."""
 
 
 # container name -> ((variable, hash of the value we wrote), …), both sorted
@@ -189,7 +199,13 @@ class Workload:
     `annotations` holds only ours, the workload's own winning over its template's. `record` is what we last
     wrote into the template, `settled` the record at the last finished rollout (every pod carries it).
     `co_owned` names recorded variables that another field manager owns too. `hosts` are the
-    `<service>.<namespace>.svc` names found in env values.
+    `<service>.<namespace>.svc` names found in env values. `writer` is the field manager that changed the spec last,
+    beside us.
+
+    How pods are replaced: `paused` is a Deployment's own pause; `rolls`, a change of the template replaces pods
+    without further ado (not for OnDelete, a CronJob …); `recreates`, no pod is left before the next one is made;
+    `takes_all`, a rolling update may take every pod at once. `progress` are the counts that move while a rollout gets
+    on, None where Kubernetes itself tells of one that does not.
     """
 
     ref: WorkloadRef
@@ -204,8 +220,11 @@ class Workload:
     co_owned: frozenset[tuple[str, str]]
     hosts: frozenset[str]
     controller: str | None
+    writer: str
     paused: bool
     rollout: Rollout
+    rolls: bool
+    progress: tuple[int, ...] | None
     replicas: int
     min_ready_seconds: int
     recreates: bool

@@ -14,6 +14,7 @@ from typing import Any
 from .model import (
     Balanced,
     Endpoint,
+    Namespace,
     Ref,
     Service,
     ServicePort,
@@ -87,6 +88,11 @@ def _service_port(raw: Raw) -> ServicePort:
         protocol=raw.get("protocol", "TCP"),
         app_protocol=raw.get("appProtocol"),
     )
+
+
+def namespace(raw: Raw) -> Namespace:
+    """A namespace."""
+    return Namespace(raw["metadata"]["name"], pairs(raw["metadata"].get("labels")))
 
 
 def pairs(raw: Raw | None) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""The door for workloads: a raw Deployment in, a Workload out, cut down to what injection decides by."""
+"""The door for workloads: a raw object of any kind in, a Workload out, cut down to what injection decides by."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import Any, TypeVar
 
+from .kinds import BY_KIND
 from .model import Container, ContainerPort, EnvVar, Record, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_INJECTED, ANNOTATION_PREFIX, FIELD_MANAGER, value_hash
 from .observe import Raw, pairs, ref_of
+from .observe_rollout import replacing
 
 # Bounded as DNS labels are, and begun only where a label may begin: anybody's env is read, of any length, and an
 # unbounded pattern would take minutes for some.
@@ -25,13 +27,13 @@ _SLEEP = re.compile(r"(?:^|[\s/])sleep\s+([0-9]+(?:\.[0-9]+)?)\b")
 def workload(kind: str, raw: Raw) -> Workload | None:
     """A workload that is annotated, injected, names some Service or is rolling out; None for any other."""
     meta, spec = raw["metadata"], raw["spec"]
-    template = spec["template"]
+    template = BY_KIND[kind].pod_template(raw)
     annotations = _our_annotations(template.get("metadata") or {}) | _our_annotations(meta)
     containers = template["spec"].get("containers") or ()
     hosts = _frozen(_hosts(containers))
-    rollout = deployment_rollout(raw)
+    replaced = replacing(kind, raw)
     # One whose last variable we just removed still fills a rollout slot, hence the third condition.
-    if not annotations and not hosts and rollout is not Rollout.PROGRESSING:
+    if not annotations and not hosts and replaced.rollout is not Rollout.PROGRESSING:
         return None
     record, malformed = _record((template.get("metadata") or {}).get("annotations") or {})
     return Workload(
@@ -43,16 +45,14 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         containers=tuple(_container(c, template["spec"]) for c in containers),
         record=record,
         record_malformed=malformed,
-        settled=record if rollout is Rollout.COMPLETE else None,
-        co_owned=_frozen(_co_owned(meta, record)),
+        settled=record if replaced.rollout is Rollout.COMPLETE else None,
+        co_owned=_frozen(_co_owned(kind, meta, record)),
         hosts=hosts,
         controller=_controller(meta),
+        writer=_writer(meta),
         paused=bool(spec.get("paused")),
-        rollout=rollout,
-        replicas=_replicas(spec),
         min_ready_seconds=spec.get("minReadySeconds", 0),
-        recreates=(spec.get("strategy") or {}).get("type") == "Recreate",
-        takes_all=_takes_all(spec),
+        **replaced._asdict(),
     )
 
 
@@ -73,9 +73,16 @@ def _controller(meta: Raw) -> str | None:
     return None
 
 
-def _replicas(spec: Raw) -> int:
-    replicas = spec.get("replicas")
-    return 1 if replicas is None else int(replicas)
+def _writer(meta: Raw) -> str:
+    """The field manager that wrote the spec last, but for us and for what counts in status."""
+    others = [
+        (entry.get("time") or "", entry.get("manager") or "")
+        for entry in meta.get("managedFields") or ()
+        if entry.get("manager") != FIELD_MANAGER
+        and not entry.get("subresource")
+        and "f:spec" in entry.get("fieldsV1", {})
+    ]
+    return intern(max(others, default=("", ""))[1])
 
 
 def _container(raw: Raw, pod: Raw) -> Container:
@@ -128,7 +135,7 @@ def _record(annotations: Raw) -> tuple[Record, bool]:
     return record, False
 
 
-def _co_owned(meta: Raw, record: Record) -> Iterator[tuple[str, str]]:
+def _co_owned(kind: str, meta: Raw, record: Record) -> Iterator[tuple[str, str]]:
     """Recorded variables that somebody else applies too; they are not ours to remove."""
     if not record:
         return
@@ -138,10 +145,11 @@ def _co_owned(meta: Raw, record: Record) -> Iterator[tuple[str, str]]:
         # Only Apply is a standing claim; an Update by another manager is what `rollout undo` leaves behind.
         if entry.get("operation") == "Apply" and entry.get("manager") != FIELD_MANAGER
     ]
-    applied = _last_applied(meta)
+    applied = _last_applied(kind, meta)
+    template = tuple(f"f:{step}" for step in BY_KIND[kind].template)
     for container, variables in record:
         for name, _ in variables:
-            path = ("f:spec", "f:template", "f:spec", "f:containers", _key(container), "f:env", _key(name))
+            path = (*template, "f:spec", "f:containers", _key(container), "f:env", _key(name))
             if (container, name) in applied or any(_has(fields, path) for fields in others):
                 yield container, name
 
@@ -158,51 +166,14 @@ def _has(fields: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _last_applied(meta: Raw) -> set[tuple[str, str]]:
+def _last_applied(kind: str, meta: Raw) -> set[tuple[str, str]]:
     """(container, variable) pairs of the manifest that client-side `kubectl apply` keeps on the object."""
     text = (meta.get("annotations") or {}).get("kubectl.kubernetes.io/last-applied-configuration")
     try:
-        containers = (
-            json.loads(text or "{}").get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
-        )
-        return {(c["name"], e["name"]) for c in containers for e in c.get("env") or ()}
+        containers = BY_KIND[kind].pod_template(json.loads(text))["spec"].get("containers") if text else None
+        return {(c["name"], e["name"]) for c in containers or () for e in c.get("env") or ()}
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return set()
-
-
-def deployment_rollout(raw: Raw) -> Rollout:
-    """Where a Deployment's rollout stands, as `kubectl rollout status` judges it."""
-    status = raw.get("status") or {}
-    wanted, updated = _replicas(raw["spec"]), status.get("updatedReplicas", 0)
-    if status.get("observedGeneration", 0) < raw["metadata"].get("generation", 0):
-        return Rollout.PROGRESSING
-    reasons = {c.get("reason") for c in status.get("conditions") or () if c.get("type") == "Progressing"}
-    if "ProgressDeadlineExceeded" in reasons:
-        return Rollout.FAILED
-    if status.get("replicas", 0) > updated:
-        return Rollout.PROGRESSING
-    # Once it was complete, pods that fail or are added later are no rollout: all have the template already, and
-    # Kubernetes measures no progress of them, so there would be no end to wait for.
-    completed_before = "NewReplicaSetAvailable" in reasons and (updated > 0 or wanted == 0)
-    done = updated >= wanted and status.get("availableReplicas", 0) >= updated
-    return Rollout.COMPLETE if done or completed_before else Rollout.PROGRESSING
-
-
-def _takes_all(spec: Raw) -> bool:
-    """Whether a rolling update may take every old pod at once: maxUnavailable, resolved as the API defines it."""
-    replicas = _replicas(spec)
-    rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
-    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
-    unavailable = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
-    return (unavailable or (0 if surge else 1)) >= replicas > 0
-
-
-def _share(value: int | str, of: int, *, up: bool) -> int:
-    """A number, or a percentage of `of`, rounded up or down."""
-    if isinstance(value, int):
-        return value
-    percent = int(value.removesuffix("%"))
-    return -(-percent * of // 100) if up else percent * of // 100
 
 
 def with_settled(workload: Workload, settled: Record | None) -> Workload:

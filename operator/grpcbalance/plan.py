@@ -20,6 +20,10 @@ from .roles import RoleState, ServiceState, Situation, read_roles
 from .safety import is_safe, unsafe_message
 
 CONFIGURED, PENDING, REFUSED = "Configured", "Pending", "Refused"
+ON_DELETE = (
+    "the values are in the template, and pods get them when they are replaced, which this workload leaves to people: "
+    "its updateStrategy is OnDelete, or a partition holds pods back"
+)
 # Reasons that only a person can mend; everything else resolves by waiting.
 _REFUSALS = frozenset(
     {
@@ -118,7 +122,10 @@ def _gate(
     if opt_in.paused:
         return Problem(Reason.PAUSED, f"a change is due; remove annotation {ANNOTATION_PAUSED} to let it happen")
     if workload.paused:
-        return Problem(Reason.DEPLOYMENT_PAUSED, "its rollout is paused; the change waits until it is resumed")
+        return Problem(Reason.DEPLOYMENT_PAUSED, "its rollout is paused; the change waits for kubectl rollout resume")
+    if not workload.rolls:
+        # Writing restarts nothing.
+        return None
     hurt = next(iter(endangered()), None) if workload.replicas > 0 and not is_safe(workload) else None
     if hurt is not None:
         return Problem(Reason.UNSAFE_ROLLOUT, unsafe_message(workload, hurt))
@@ -150,6 +157,8 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
         return Problem(Reason.ENV_CONFLICT, f"has its own {listed}; it wins. Remove it to use the injected value")
     if workload.rollout is Rollout.COMPLETE or _settled(part, workload):
         return Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
+    if workload.rollout is Rollout.WAITING:
+        return Problem(Reason.ON_DELETE, ON_DELETE)
     if workload.rollout is Rollout.FAILED:
         return Problem(Reason.ROLLOUT_FAILED, "the rollout that brings the values exceeded its progress deadline")
     return Problem(Reason.ROLLING_OUT, "the values are being rolled out")

@@ -30,6 +30,8 @@ def is_safe(workload: Workload) -> bool:
 def remedy(workload: Workload) -> str:
     """What to change in a workload that is not safe."""
     if workload.recreates:
+        if workload.ref.kind != "Deployment":
+            return f"give {workload.ref.kind} {workload.ref.name} more than one pod, as each goes before its successor"
         return f"use strategy RollingUpdate with spec.minReadySeconds: {SAFE_SECONDS} in place of Recreate"
     if workload.takes_all and workload.min_ready_seconds >= SAFE_SECONDS:
         return f"lower maxUnavailable, which lets a rollout take all {workload.replicas} pods at once"

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from .errors import Gone, Invalid, KubeError
+from .kinds import WORKLOADS
 from .names import GROUP, LABEL_SERVICE, PLURAL, VERSION
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ KINDS: Final = (
     Kind(GROUP, VERSION, PLURAL, optional=True),
     Kind("", "v1", "services"),
     Kind("discovery.k8s.io", "v1", "endpointslices", label_selector=LABEL_SERVICE),
-    Kind("apps", "v1", "deployments"),
+    Kind("", "v1", "namespaces"),
+    *(Kind(workload.group, workload.version, workload.plural) for workload in WORKLOADS),
 )
 # Verbs that listing and watching need, per kind; manifests/ is compared with it.
 VERBS: Final = frozenset({"list", "watch"})

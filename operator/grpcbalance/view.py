@@ -6,18 +6,18 @@ the API. What `versions` calls late is ignored.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from . import observe, observe_workload
 from .index import Index
+from .kinds import BY_PLURAL
 from .model import (
     Balanced,
     Key,
+    Namespace,
     Ref,
     Role,
-    Rollout,
     Service,
     ServiceKey,
     ServiceSnapshot,
@@ -29,11 +29,10 @@ from .model import (
 )
 from .names import PLURAL
 from .optin import local_roles
+from .slots import Slots
 from .versions import Versions
 
-# Plural, as watched -> kind of the workload.
-WORKLOAD_KINDS: Final[Mapping[str, str]] = {"deployments": "Deployment"}
-KINDS: Final = (PLURAL, "services", "endpointslices", *WORKLOAD_KINDS)
+KINDS: Final = (PLURAL, "services", "endpointslices", "namespaces", *BY_PLURAL)
 
 
 class View:
@@ -44,6 +43,7 @@ class View:
         self.services: dict[Ref, Service] = {}
         self.slices: dict[Ref, Slice] = {}
         self.workloads: dict[WorkloadRef, Workload] = {}
+        self.namespaces: dict[str, Namespace] = {}
         self._versions = {kind: Versions() for kind in KINDS}
         # (namespace, Service name) -> objects that want it, or take selector and port from it
         self._wanting: Index[Ref, Ref] = Index()
@@ -55,9 +55,7 @@ class View:
         self._clients: Index[Ref, WorkloadRef] = Index()
         # `<service>.<namespace>.svc` -> workloads whose template names it
         self._hosts: Index[str, WorkloadRef] = Index()
-        self.in_flight: set[WorkloadRef] = set()
-        # Workloads that wait for a rollout slot, oldest first; True: a client, whose servers are done.
-        self.waiting: dict[WorkloadRef, bool] = {}
+        self.slots = Slots()
 
     # -- what comes in -----------------------------------------------------------------------------------
 
@@ -74,9 +72,10 @@ class View:
             return self._put_service(observe.service(raw))
         if kind == "endpointslices":
             return self._put_slice(ref, observe.endpoint_slice(raw))
-        return self._put_workload(
-            WorkloadRef(WORKLOAD_KINDS[kind], *ref), observe_workload.workload(WORKLOAD_KINDS[kind], raw)
-        )
+        if kind == "namespaces":
+            return self._put_namespace(ref.name, observe.namespace(raw))
+        workload = BY_PLURAL[kind].kind
+        return self._put_workload(WorkloadRef(workload, *ref), observe_workload.workload(workload, raw))
 
     def names(self, kind: str) -> Mapping[tuple[str, str], str]:
         """Names and uids known of a kind, as a copy: what a resync may prune afterwards."""
@@ -97,7 +96,9 @@ class View:
             return self._drop_service(ref)
         if kind == "endpointslices":
             return self._put_slice(ref, None)
-        return self._put_workload(WorkloadRef(WORKLOAD_KINDS[kind], *ref), None)
+        if kind == "namespaces":
+            return self._put_namespace(ref.name, None)
+        return self._put_workload(WorkloadRef(BY_PLURAL[kind].kind, *ref), None)
 
     def _put_balanced(self, new: Balanced) -> set[Key]:
         old = self.balanced.get(new.ref)
@@ -151,6 +152,13 @@ class View:
             keys |= {WorkloadKey(*client) for owner in owners for client in self._clients[owner]}
         return keys
 
+    def _put_namespace(self, name: str, new: Namespace | None) -> set[Key]:
+        if new is None:
+            self.namespaces.pop(name, None)
+        else:
+            self.namespaces[name] = new
+        return set()
+
     def _put_workload(self, ref: WorkloadRef, new: Workload | None) -> set[Key]:
         old = self.workloads.get(ref)
         if new is not None and old is not None and new.settled is None and new.uid == old.uid:
@@ -169,8 +177,6 @@ class View:
             index.move(ref, before[role], after[role])
         hosts = (old.hosts if old else frozenset(), new.hosts if new else frozenset())
         self._hosts.move(ref, set(hosts[0]), set(hosts[1]))
-        if new is None:
-            self.waiting.pop(ref, None)
         # One that is gone is looked at too, to be forgotten.
         keys: set[Key] = {WorkloadKey(*ref)} if old or new else set()
         refs = {r for roles in (before, after) for named in roles.values() for r in named}
@@ -183,40 +189,17 @@ class View:
             for called in before[Role.CLIENT] | after[Role.CLIENT]:
                 keys |= {WorkloadKey(*server) for server in self._servers[called]}
             keys |= {ServiceKey(*owner) for host in hosts[0] ^ hosts[1] for owner in self._owners_of(host)}
-        return keys | self._slots(ref, old, new)
-
-    def _slots(self, ref: WorkloadRef, old: Workload | None, new: Workload | None) -> set[Key]:
-        """Keep count of rollouts in flight; a freed slot wakes the next one that waits."""
-        # One that we just un-injected has no annotation left, but its rollout was ours too.
-        concerns_us = ref in self.in_flight or any(w and w.annotations for w in (old, new))
-        if concerns_us and new is not None and new.rollout is Rollout.PROGRESSING and not new.paused:
-            self.in_flight.add(ref)
-            return set()
-        if ref not in self.in_flight:
-            return set()
-        self.in_flight.discard(ref)
-        return {WorkloadKey(*following) for following in self.pop_waiting(1)}
+        return keys | {WorkloadKey(*following) for following in self.slots.changed(ref, old, new)}
 
     def wait_for_slot(self, ref: WorkloadRef) -> None:
-        """Put a workload in the line for a rollout slot, if it is not in it."""
+        """Put a workload in the line for a rollout slot."""
         workload = self.workloads.get(ref)
-        self.waiting.setdefault(ref, workload is not None and not local_roles(workload)[Role.SERVER])
+        self.slots.wait(ref, client=workload is not None and not local_roles(workload)[Role.SERVER])
 
     def servers_in_line(self, ref: WorkloadRef) -> bool:
         """Whether a server of what this workload calls waits for a rollout slot."""
         called = local_roles(self.workloads.get(ref))[Role.CLIENT]
-        return any(server in self.waiting for service in called for server in self._servers[service] - {ref})
-
-    def pop_waiting(self, count: int) -> list[WorkloadRef]:
-        """Take the next of the workloads that wait for a rollout slot.
-
-        Clients go first: services that were begun are finished before others are begun.
-        """
-        following = [*itertools.islice((ref for ref, client in self.waiting.items() if client), count)]
-        following += itertools.islice((ref for ref in self.waiting if ref not in following), count - len(following))
-        for ref in following:
-            del self.waiting[ref]
-        return following
+        return any(server in self.slots.waiting for service in called for server in self._servers[service] - {ref})
 
     # -- what a change concerns --------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from grpcbalance.sync import KINDS, Sync
 
 from .fake_time import run
 
-CRS, SERVICES, SLICES, DEPLOYMENTS = (kind.path for kind in KINDS)
+PATHS = tuple(kind.path for kind in KINDS)
+CRS, SERVICES, SLICES, NAMESPACES, DEPLOYMENTS = PATHS[:5]
 
 
 def thing(name: str, uid: str = "") -> dict[str, Any]:
@@ -55,7 +56,7 @@ class Source:
     """
 
     def __init__(self, **scripts: list[Any]) -> None:
-        self.scripts: dict[str, list[list[Any]]] = {path: [[[]]] for path in (CRS, SERVICES, SLICES, DEPLOYMENTS)}
+        self.scripts: dict[str, list[list[Any]]] = {path: [[[]]] for path in PATHS}
         self.lists: list[tuple[str, str, float]] = []
         for plural, script in scripts.items():
             self.scripts[next(kind.path for kind in KINDS if kind.plural == plural)] = script

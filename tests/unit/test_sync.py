@@ -9,9 +9,7 @@ from grpcbalance.errors import Expired, Gone, Invalid, KubeError, Retry
 from grpcbalance.sync import KINDS
 
 from .fake_time import run
-from .listings import Bench, Source, bench, thing
-
-CRS, SERVICES, SLICES, DEPLOYMENTS = (kind.path for kind in KINDS)
+from .listings import DEPLOYMENTS, PATHS, SERVICES, SLICES, Bench, Source, bench, thing
 
 
 def test_the_seed_takes_every_page_of_every_kind_and_enqueues_nothing() -> None:
@@ -77,9 +75,7 @@ def test_resync_comes_every_interval_spread_by_a_fifth() -> None:
     gaps = [b - a for a, b in pairwise(times)]
     assert len(gaps) >= 8
     assert all(480 <= gap <= 720 for gap in gaps)
-    assert (
-        len({round(when) for path in (CRS, SERVICES, SLICES, DEPLOYMENTS) for when in made.source.times(path)[1:2]}) > 1
-    )
+    assert len({round(when) for path in PATHS for when in made.source.times(path)[1:2]}) > 1
 
 
 def test_resync_prunes_what_is_gone_and_takes_what_is_new_as_backlog() -> None:
@@ -176,7 +172,7 @@ def test_a_watch_that_begins_anew_is_followed_by_a_listing_once() -> None:
 
 def test_hurry_lists_everything_soon_and_the_rhythm_goes_on() -> None:
     made = bench(800, Source(), lambda b: b.sync.hurry())
-    for path in (CRS, SERVICES, SLICES, DEPLOYMENTS):
+    for path in PATHS:
         times = made.source.times(path)
         assert times[1] == 5.0
         assert 485 <= times[2] <= 725

@@ -98,6 +98,8 @@ class Reason(StrEnum):
     """As many rollouts are in flight as --max-concurrent-rollouts allows."""
     UNSAFE_ROLLOUT = "UnsafeRollout"
     """A rollout of the servers could leave clients without addresses; it is held."""
+    ON_DELETE = "OnDelete"
+    """The values are in the template; pods get them when people replace them: OnDelete, or a partition."""
     DEPLOYMENT_PAUSED = "DeploymentPaused"
     """The workload's own rollout is paused."""
     PAUSED = "Paused"

@@ -8,21 +8,20 @@ from typing import Any, Final, NamedTuple
 from grpcbalance.api import Reason
 from grpcbalance.events import Note, finding_note, regarding_workload
 from grpcbalance.inject import env_from_note, removes_all
+from grpcbalance.kinds import BY_KIND
 from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
 from grpcbalance.plan import Decision
 from grpcbalance.roles import Situation
-from grpcbalance.view import WORKLOAD_KINDS
 
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 
-_PLURAL_OF: Final = {kind: plural for plural, kind in WORKLOAD_KINDS.items()}
 # A workload that waits for a rollout slot is woken when one is free; this only heals a lost wake-up.
 _LIMITED_AGAIN: Final = 300.0
 # What holds a workload may be a service that its annotations do not name, of which no change wakes it.
 _HELD_AGAIN: Final = 60.0
 # What an API server answers with that accepts a change and leaves everything as it was.
-_UNDONE: Final = "patch deployments: the API server accepted it and changed nothing: does a webhook or policy undo it?"
+_UNDONE: Final = "patch: the API server accepted it and changed nothing: does a webhook or policy undo it?"
 
 
 class _Refused(NamedTuple):
@@ -84,14 +83,14 @@ class Workloads:
 
     def _wake(self) -> None:
         """Have as many of those looked at that wait for a rollout slot as there are free ones."""
-        free = self._c.settings.max_concurrent_rollouts - len(self._c.view.in_flight)
-        self._c.enqueue([WorkloadKey(*following) for following in self._c.view.pop_waiting(max(0, free))])
+        free = self._c.settings.max_concurrent_rollouts - len(self._c.view.slots.in_flight)
+        self._c.enqueue([WorkloadKey(*following) for following in self._c.view.slots.following(max(0, free))])
 
     def situation(self, ref: WorkloadRef) -> Situation:
         """What the decision about a workload depends on beside the objects."""
         now = self._c.clock.monotonic()
         return Situation(
-            rollouts=len(self._c.view.in_flight) - (ref in self._c.view.in_flight),
+            rollouts=len(self._c.view.slots.in_flight) - (ref in self._c.view.slots.in_flight),
             max_rollouts=self._c.settings.max_concurrent_rollouts,
             # Servers that stand in line for a slot are about to be configured: no client goes before them.
             waited=0.0 if self._c.view.servers_in_line(ref) else now - self._waiting_since.get(ref, now),
@@ -102,14 +101,14 @@ class Workloads:
     def standing(self, ref: WorkloadRef) -> Situation:
         """The same for status: who waits in line is limited, though a slot may be free at this very moment."""
         situation = self.situation(ref)
-        limited = ref in self._c.view.waiting
+        limited = ref in self._c.view.slots.waiting
         return replace(situation, rollouts=situation.max_rollouts) if limited else situation
 
     def _forget(self, ref: WorkloadRef) -> None:
         self.seen.discard(ref)
         self._waiting_since.pop(ref, None)
         self._forget_refusal(ref)
-        self._c.view.waiting.pop(ref, None)
+        self._c.view.slots.waiting.pop(ref, None)
         self._c.metrics.workload(ref, [])
 
     def _note_waits(self, ref: WorkloadRef, decision: Decision) -> float | None:
@@ -118,7 +117,7 @@ class Workloads:
         if Reason.ROLLOUT_LIMIT in reasons:
             self._c.view.wait_for_slot(ref)
             return _LIMITED_AGAIN
-        self._c.view.waiting.pop(ref, None)
+        self._c.view.slots.waiting.pop(ref, None)
         if Reason.WAITING_FOR_SERVERS not in reasons:
             self._waiting_since.pop(ref, None)
             return _HELD_AGAIN if Reason.UNSAFE_ROLLOUT in reasons else None
@@ -135,7 +134,7 @@ class Workloads:
             self._c.workload_refusals[ref] = refused.message
             return refused.due - self._c.clock.monotonic()
         # Taken before the request, so that two workers cannot both take the last slot.
-        self._c.view.in_flight.add(ref)
+        self._c.view.slots.in_flight.add(ref)
         try:
             raw = await self._c.api.patch_workload(ref, patch)
         except BaseException as error:
@@ -150,14 +149,14 @@ class Workloads:
             self._give_back(workload)
             return self._refuse(workload, patch, decision, _UNDONE)
         self._forget_refusal(ref)
-        self._c.take(_PLURAL_OF[ref.kind], raw)
+        self._c.take(BY_KIND[ref.kind].plural, raw)
         await self._c.recorder.say(regarding_workload(workload), "write", _written(workload, patch))
         return None
 
     def _give_back(self, workload: Workload) -> None:
         """The slot of a patch that changed nothing."""
         if workload.rollout is not Rollout.PROGRESSING:
-            self._c.view.in_flight.discard(workload.ref)
+            self._c.view.slots.in_flight.discard(workload.ref)
             # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
             self._wake()
 

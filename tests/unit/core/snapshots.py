@@ -80,5 +80,5 @@ def contents(view: View) -> Any:
     }
     names = {kind: view.names(kind) for kind in KINDS}
     # A rollout of one that has opted out meanwhile counts until it ends; who comes later cannot know whose it is.
-    in_flight = {ref for ref in view.in_flight if view.workloads[ref].annotations}
+    in_flight = {ref for ref in view.slots.in_flight if view.workloads[ref].annotations}
     return view.balanced, view.services, view.slices, settled_apart, indices, names, in_flight

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from grpcbalance import observe
 from grpcbalance.model import Rollout
 from grpcbalance.names import ANNOTATION_INJECTED, ANNOTATION_SERVER, LABEL_SERVICE, value_hash
-from grpcbalance.observe_workload import deployment_rollout, workload
+from grpcbalance.observe_rollout import deployment_rollout
+from grpcbalance.observe_workload import workload
 from tests.unit import factories as make
 
 

@@ -151,27 +151,27 @@ REF = WorkloadRef("Deployment", "shop", "checkout")
 
 def test_rollouts_in_flight_are_those_of_annotated_workloads() -> None:
     view = view_of(make.deployment(client="orders", rolled=False), make.deployment("other", rolled=False))
-    assert view.in_flight == {REF}
+    assert view.slots.in_flight == {REF}
 
 
 def test_paused_rollouts_do_not_count() -> None:
-    assert view_of(make.deployment(client="orders", rolled=False, paused=True)).in_flight == set()
+    assert view_of(make.deployment(client="orders", rolled=False, paused=True)).slots.in_flight == set()
 
 
 def test_a_finished_rollout_wakes_the_one_that_waited_longest() -> None:
     view = view_of(make.deployment(client="orders", rolled=False))
     first, second = WorkloadRef("Deployment", "shop", "one"), WorkloadRef("Deployment", "shop", "two")
-    view.waiting = {first: True, second: True}
+    view.slots.waiting = {first: True, second: True}
     keys = view.apply("deployments", "MODIFIED", newer(CLIENT, 2))
     assert WorkloadKey(*first) in keys
-    assert list(view.waiting) == [second]
-    assert view.in_flight == set()
+    assert list(view.slots.waiting) == [second]
+    assert view.slots.in_flight == set()
 
 
 def test_deleted_workloads_wait_for_no_slot() -> None:
     view = view_of(make.deployment(client="orders", rolled=False), make.deployment("one", client="orders"))
     dead, alive = WorkloadRef("Deployment", "shop", "one"), WorkloadRef("Deployment", "shop", "two")
-    view.waiting = {dead: True, alive: True}
+    view.slots.waiting = {dead: True, alive: True}
     view.apply("deployments", "DELETED", make.deployment("one", client="orders", rv=2))
     assert WorkloadKey(*alive) in view.apply("deployments", "DELETED", newer(CLIENT, 2))
 

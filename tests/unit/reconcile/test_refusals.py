@@ -106,7 +106,7 @@ def test_a_workload_that_goes_during_the_patch_is_forgotten() -> None:
     assert len(attempts(world)) == 1
     assert world.status()["clients"]["matched"] == 0
     assert world.operator is not None
-    assert world.operator.view.in_flight == set()
+    assert world.operator.view.slots.in_flight == set()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

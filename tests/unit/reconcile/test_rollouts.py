@@ -9,7 +9,7 @@ import pytest
 
 from grpcbalance.model import Rollout
 from grpcbalance.names import PLURAL
-from grpcbalance.observe_workload import deployment_rollout
+from grpcbalance.observe_rollout import deployment_rollout
 from grpcbalance.settings import Settings
 from tests.unit import factories as make
 

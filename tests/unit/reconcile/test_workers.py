@@ -9,7 +9,7 @@ from typing import Any
 
 from grpcbalance.errors import Retry
 from grpcbalance.model import Key, Rollout
-from grpcbalance.observe_workload import deployment_rollout
+from grpcbalance.observe_rollout import deployment_rollout
 from grpcbalance.queue import WorkQueue
 from grpcbalance.reconcile import Reconciler, settle_time
 from grpcbalance.settings import Settings

@@ -1,0 +1,1 @@
+"""Manifests of well-known gRPC systems, rewritten small, each with what injection must do to it."""

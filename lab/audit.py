@@ -6,12 +6,14 @@ Reads files only. Format: audit.k8s.io/v1 Event, one JSON object a line, level M
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 WRITING_VERBS: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+# Created like objects, but only questions: nothing is stored.
+_QUESTIONS: Final = frozenset({"selfsubjectaccessreviews"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class AuditRecord:
     name: str
     code: int
     uri: str
+    # what the API server notes about the request, such as authorization.k8s.io/decision
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def full_resource(self) -> str:
@@ -41,7 +45,12 @@ class AuditRecord:
     @property
     def wrote(self) -> bool:
         """Whether it was a write that the API server carried out."""
-        return self.verb in WRITING_VERBS and 200 <= self.code < 300
+        return self.verb in WRITING_VERBS and self.resource not in _QUESTIONS and 200 <= self.code < 300
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the user lacked the permission; what admission refuses is something else."""
+        return self.annotations.get("authorization.k8s.io/decision") == "forbid"
 
 
 def records(lines: Iterable[str], since: datetime | None = None) -> Iterator[AuditRecord]:
@@ -87,4 +96,5 @@ def _record(event: dict[str, Any]) -> AuditRecord:
         name=target.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0),
         uri=event.get("requestURI", ""),
+        annotations=event.get("annotations", {}),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import urllib3
@@ -62,21 +63,37 @@ def install_operator(cluster: Cluster, flags: Sequence[str] = (), within: float 
 
     Raises LabError with what holds its pod up, and the pod's log, when it does not become ready.
     """
-    documents = [
-        _with(document, flags) for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "manifests")))
-    ]
-    text = yaml.safe_dump_all(documents)
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text, timeout=120)
+    _apply(cluster, ROOT / "manifests", flags)
     wait_operator(cluster, within)
 
 
-def wait_operator(cluster: Cluster, within: float = 60.0) -> None:
+def install_in_namespace(
+    cluster: Cluster, namespace: str, user: str, flags: Sequence[str] = (), within: float = 60.0
+) -> None:
+    """Apply `manifests/namespaced` to a namespace, as a user, and wait until that operator is ready.
+
+    The CRD has to be there. Raises LabError as `install_operator` does.
+    """
+    with TemporaryDirectory() as folder:
+        overlay = {"namespace": namespace, "resources": [os.path.relpath(ROOT / "manifests/namespaced", folder)]}
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+        _apply(cluster, Path(folder), flags, f"--as={user}")
+    wait_operator(cluster, within, namespace)
+
+
+def _apply(cluster: Cluster, folder: Path, flags: Sequence[str], *more: str) -> None:
+    documents = [_with(document, flags) for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(folder)))]
+    text = yaml.safe_dump_all(documents)
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", *more, "-f", "-", stdin=text, timeout=120)
+
+
+def wait_operator(cluster: Cluster, within: float = 60.0, namespace: str = NAMESPACE) -> None:
     """Wait until the operator's Deployment is available in its newest generation."""
     with Rest(cluster.kubeconfig) as api:
         try:
-            wait_rolled_out(api, NAMESPACE, DEPLOYMENT, within)
+            wait_rolled_out(api, namespace, DEPLOYMENT, within)
         except LabError as error:
-            raise LabError(f"{error}\n{operator_log(cluster)[-4000:]}".rstrip()) from None
+            raise LabError(f"{error}\n{operator_log(cluster, namespace)[-4000:]}".rstrip()) from None
 
 
 def wait_rolled_out(api: Rest, namespace: str, deployment: str, within: float) -> None:
@@ -112,10 +129,10 @@ def held_up(pods: Iterable[Object]) -> list[str]:
     return lines
 
 
-def operator_log(cluster: Cluster) -> str:
+def operator_log(cluster: Cluster, namespace: str = NAMESPACE) -> str:
     """Log of the operator's pod, of its previous container too."""
     parts = [
-        cluster.kubectl("logs", "-n", NAMESPACE, f"deploy/{DEPLOYMENT}", *more, check=False)
+        cluster.kubectl("logs", "-n", namespace, f"deploy/{DEPLOYMENT}", *more, check=False)
         for more in (("--previous",), ())
     ]
     return "".join(parts)

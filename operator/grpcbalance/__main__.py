@@ -13,6 +13,7 @@ from . import __version__
 _COMMANDS: Final = {
     "crd": ("grpcbalance.cli.crd", "crd_command"),
     "dev": ("grpcbalance.cli.dev", "dev_command"),
+    "diff": ("grpcbalance.cli.diff", "diff_command"),
     "operator": ("grpcbalance.cli.operator", "operator_command"),
 }
 

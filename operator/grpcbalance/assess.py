@@ -31,10 +31,9 @@ class Assessor:
 
     def decide(self, workload: Workload, situation: Situation) -> Decision:
         """The decision about one workload."""
-        opt_in = read_opt_in(workload)
-        # A name in another namespace is never looked up: nothing may be learnt about it.
-        local = [ref for ref in opt_in.refs if ref.namespace == workload.ref.namespace]
-        states: Mapping[Ref, ServiceState | None] = {ref: self.state(ref) for ref in local}
+        named, home = read_opt_in(workload).refs, workload.ref.namespace
+        # What does not let it in is as what does not exist: nothing may be learnt about it.
+        states = {ref: self.state(ref) if self.view.lets_in(ref, home) else None for ref in named}
         return decide(workload, states, lambda: self._endangered(workload), situation)
 
     def _endangered(self, workload: Workload) -> Iterator[Ref]:
@@ -59,8 +58,13 @@ def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]
     Until a rollout has been seen to finish, only the stored status knows that earlier pods carried the values.
     `previous` is that status, or empty when it speaks of other values.
     """
-    if finding.reason is not Reason.ROLLING_OUT or workload.settled is not None:
+    if finding.reason not in (Reason.ROLLING_OUT, Reason.ROLLOUT_FAILED) or workload.settled is not None:
         return finding
-    key = (workload.ref.kind, workload.ref.name, str(finding.role), CONFIGURED)
-    listed = ((w["kind"], w["name"], w["role"], w["state"]) for w in previous.get("workloads") or ())
-    return replace(finding, state=CONFIGURED, reason=Reason.CONFIGURED, message="") if key in listed else finding
+    if finding.service is not None and finding.service.namespace != workload.ref.namespace:
+        # Of other namespaces status knows no names, only whether all of its clients were configured.
+        clients = previous.get("clients") or {"matched": 0}
+        known = clients["matched"] > 0 and clients["matched"] == clients["configured"]
+    else:
+        key = (workload.ref.kind, workload.ref.name, str(finding.role), CONFIGURED)
+        known = key in ((w["kind"], w["name"], w["role"], w["state"]) for w in previous.get("workloads") or ())
+    return replace(finding, state=CONFIGURED, reason=Reason.CONFIGURED, message="") if known else finding

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .advice import advice, max_age
 from .api import ConditionType, Reason
 from .desired import Resolution, drifted, is_ours
+from .mesh import dialled, obstacle
 from .model import Endpoint, Role, ServiceSnapshot, Workload
 from .optin import Problem
-from .plan import CONFIGURED, REFUSED, Finding
-from .safety import is_safe, remedy
+from .plan import CONFIGURED, PENDING, REFUSED, Finding
+from .safety import cautions, is_safe, remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def accepted(o: Observed) -> Check:
     """The spec means something."""
     if isinstance(o.resolution, Problem):
         return Check("False", o.resolution.reason, o.resolution.message)
-    return Check("True", Reason.ACCEPTED, "the spec is accepted")
+    return Check("True", Reason.ACCEPTED, "; ".join(("the spec is accepted", *advice(o.snapshot))))
 
 
 def service_ready(o: Observed) -> Check:
@@ -120,9 +123,11 @@ def endpoints_ready(o: Observed) -> Check:
     ready = sum(map(is_ready, o.endpoints))
     if ready:
         return Check("True", Reason.ENDPOINTS_READY, f"{ready} of {len(o.endpoints)} endpoints are ready")
-    sees = "clients see NXDOMAIN and fail until one is"
+    sees = "clients see NXDOMAIN and fail until one is, and, as they back off, for up to two minutes more"
     if not o.endpoints:
-        return Check("False", Reason.NO_ENDPOINTS, f"no pod matches the selector; {sees}")
+        scaled_in = o.servers and all(workload.replicas == 0 for workload, _ in o.servers)
+        why = "the annotated servers have no replicas" if scaled_in else "no pod matches the selector"
+        return Check("False", Reason.NO_ENDPOINTS, f"{why}; {sees}")
     return Check("False", Reason.NONE_READY, f"none of {len(o.endpoints)} endpoints is ready; {sees}")
 
 
@@ -132,28 +137,48 @@ def servers_configured(o: Observed) -> Check:
         return Check("True", Reason.UNMANAGED, "spec.server.mode is Unmanaged: set a maximum connection age yourself")
     name = o.snapshot.ref.name
     missing = f"clients will not notice new pods: no workload carries the annotation grpcbalance.dev/server: {name}"
-    return _configured(o.servers, missing)
+    return _configured(o.servers, o.snapshot.ref.namespace, missing)
 
 
 def clients_configured(o: Observed) -> Check:
     """Every annotated client carries the values, rolled out."""
     name = o.snapshot.ref.name
-    return _configured(o.clients, f"no workload carries the annotation grpcbalance.dev/client: {name}")
+    missing = f"no workload carries the annotation grpcbalance.dev/client: {name}"
+    return _configured(o.clients, o.snapshot.ref.namespace, missing)
 
 
-def _configured(pairs: Sequence[tuple[Workload, Finding]], none_annotated: str) -> Check:
+def _configured(pairs: Sequence[tuple[Workload, Finding]], home: str, none_annotated: str) -> Check:
     if not pairs:
         return Check("False", Reason.NONE_ANNOTATED, none_annotated)
     done = sum(finding.state == CONFIGURED for _, finding in pairs)
     if done == len(pairs):
         return Check("True", Reason.CONFIGURED, f"{done} of {done} workloads are configured")
-    workload, worst = min(
-        (pair for pair in pairs if pair[1].state != CONFIGURED),
-        key=lambda pair: (pair[1].state != REFUSED, pair[0].ref),
-    )
+    text = f"{done} of {len(pairs)} workloads are configured"
+    undone = [pair for pair in pairs if pair[1].state != CONFIGURED]
+    own = [pair for pair in undone if pair[0].ref.namespace == home]
+    elsewhere = Counter(finding.state for workload, finding in undone if workload.ref.namespace != home)
+    if not own:
+        reason = Reason.REFUSED_ELSEWHERE if elsewhere[REFUSED] else Reason.PENDING
+        return Check("False", reason, text + _elsewhere(elsewhere))
+    workload, worst = min(own, key=lambda pair: (_gravity(pair[1]), pair[0].ref))
     where = f"{workload.ref.kind} {workload.ref.name}"
-    text = f"{done} of {len(pairs)} workloads are configured; {where}: {worst.message}"
-    return Check("False", worst.reason, text)
+    return Check("False", worst.reason, f"{text}; {where}: {worst.message}{_elsewhere(elsewhere)}")
+
+
+def _gravity(finding: Finding) -> int:
+    """What is told first: a failed rollout stops all others, so it comes before what is refused or waits."""
+    if finding.reason in (Reason.ROLLOUT_FAILED, Reason.CONTESTED):
+        return (Reason.ROLLOUT_FAILED, Reason.CONTESTED).index(finding.reason)
+    if finding.state == REFUSED:
+        return 2
+    return 4 if finding.reason is Reason.ROLLOUT_STOPPED else 3
+
+
+def _elsewhere(states: Counter[str]) -> str:
+    """How many workloads of other namespaces are not configured: of those a namespace may learn no more."""
+    counts = ((states[state], state.lower()) for state in (REFUSED, PENDING) if states[state])
+    told = " and ".join(f"{count} {'is' if count == 1 else 'are'} {state}" for count, state in counts)
+    return f"; of the clients in other namespaces {told}; their owners are told why" if told else ""
 
 
 def rollout_safe(o: Observed) -> Check:
@@ -162,10 +187,34 @@ def rollout_safe(o: Observed) -> Check:
         return Check("Unknown", Reason.NONE_ANNOTATED, "no annotated server to judge")
     unsafe = [workload for workload, _ in o.servers if not is_safe(workload)]
     if not unsafe:
-        return Check("True", Reason.SAFE, "old pods outlive the time that clients take to resolve anew")
+        safe = "old pods outlive the time that clients take to resolve anew"
+        more = cautions((workload for workload, _ in o.servers), max_age(o.snapshot.balanced))
+        return Check("True", Reason.SAFE, "; ".join((safe, *more)))
     first = unsafe[0].ref
     text = f"rolling {first.kind} {first.name} can leave clients without servers for up to 30s; {remedy(unsafe[0])}"
     return Check("False", Reason.UNSAFE_ROLLOUT, text)
+
+
+def headless_effective(o: Observed) -> Check:
+    """Advisory: nothing that is seen on servers or clients would balance in the clients' stead."""
+    if not o.servers and not o.clients:
+        return Check("Unknown", Reason.NONE_ANNOTATED, "no annotated workload to judge")
+    known, target, home = {n.name: n for n in o.snapshot.namespaces}, dialled(o.resolution), o.snapshot.ref.namespace
+    met = [(w, obstacle(w, f, known.get(w.ref.namespace), target)) for w, f in (*o.servers, *o.clients)]
+    found = sorted(((w, it) for w, it in met if it), key=lambda pair: (not pair[1].certain, pair[0].ref))
+    if not found:
+        blind = "" if home in known else "; namespaces, on which a mesh may be switched on, cannot be read"
+        return Check("True", Reason.UNOBSTRUCTED, f"no mesh or HTTP proxy is seen on servers and clients{blind}")
+    status = "False" if found[0][1].certain else "Unknown"
+    own = [(w, it) for w, it in found if w.ref.namespace == home]
+    away = len(found) - len(own)
+    elsewhere = f"{away} of the clients in other namespaces are, or may be, in a mesh or behind an HTTP proxy"
+    if not own:
+        return Check(status, Reason.OBSTRUCTED_ELSEWHERE, elsewhere)
+    workload, first = own[0]
+    others = f"; and {len(own) - 1} more" if len(own) > 1 else ""
+    text = f"{workload.ref.kind} {workload.ref.name}: {first.seen}; {first.remedy}{others}"
+    return Check(status, first.reason, f"{text}; {elsewhere}" if away else text)
 
 
 # The conditions that Ready sums up, in the order in which a person would mend them.
@@ -178,6 +227,7 @@ _READY_CHAIN: Final[tuple[tuple[ConditionType, Callable[[Observed], Check]], ...
 _OTHERS: Final[tuple[tuple[ConditionType, Callable[[Observed], Check]], ...]] = (
     (ConditionType.CLIENTS_CONFIGURED, clients_configured),
     (ConditionType.ROLLOUT_SAFE, rollout_safe),
+    (ConditionType.HEADLESS_EFFECTIVE, headless_effective),
 )
 
 

@@ -27,18 +27,34 @@ class Credentials:
     proxy: str | None
 
 
-async def load_configuration(kubeconfig: str | None) -> client.Configuration:
-    """Configuration for the official client; a service account's token is read anew every minute."""
+async def load_configuration(kubeconfig: str | None, context: str | None = None) -> client.Configuration:
+    """Configuration for the official client; a service account's token is read anew every minute.
+
+    `context`: one of the kubeconfig, by default its current one.
+    """
     configuration = client.Configuration()
     try:
         if kubeconfig:
-            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+            await config.load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration
+            )
         else:
             config.load_incluster_config(client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
         hint = "" if kubeconfig else " (outside of a cluster, pass --kubeconfig)"
         raise CredentialsError(f"{error}{hint}") from error
     return configuration
+
+
+def default_namespace(kubeconfig: str, context: str | None) -> str:
+    """Namespace that a context of a kubeconfig, by default its current one, chooses. Raises CredentialsError."""
+    try:
+        contexts, current = config.list_kube_config_contexts(kubeconfig)
+    except (config.ConfigException, OSError) as error:
+        raise CredentialsError(str(error)) from error
+    wanted = current["name"] if context is None else context
+    namespaces = (c["context"].get("namespace") for c in contexts if c["name"] == wanted)
+    return next(namespaces, None) or "default"
 
 
 async def load_credentials(kubeconfig: str | None) -> Credentials:

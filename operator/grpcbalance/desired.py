@@ -54,7 +54,8 @@ class Resolution:
 
 
 @functools.lru_cache(maxsize=1024)
-def _spec(text: str) -> Spec | Problem:
+def read_spec(text: str) -> Spec | Problem:
+    """The spec of a Balanced, or why this version cannot read it."""
     try:
         return parse_spec(json.loads(text))
     except ValidationError as error:
@@ -65,7 +66,7 @@ def _spec(text: str) -> Spec | Problem:
 
 def resolve(snapshot: ServiceSnapshot, balanced: Balanced, cluster_domain: str) -> Resolution | Problem:
     """Resolve the references of `balanced`. A Problem says which one does not resolve, and how to mend it."""
-    spec = _spec(balanced.spec)
+    spec = read_spec(balanced.spec)
     if isinstance(spec, Problem):
         return spec
     source = _source(spec, snapshot)
@@ -80,7 +81,7 @@ def resolve(snapshot: ServiceSnapshot, balanced: Balanced, cluster_domain: str) 
 
 def allows_unsafe(balanced: Balanced) -> bool:
     """Whether its people accept unsafe rollouts; the spec need not be accepted otherwise."""
-    spec = _spec(balanced.spec)
+    spec = read_spec(balanced.spec)
     return isinstance(spec, Spec) and spec.rollout.allow_unsafe
 
 

@@ -34,6 +34,10 @@ class Invalid(KubeError):  # noqa: N818 - named by what it tells, as callers rea
     """The request was refused (400, 403, 413, 415, 422 …); repeating it at once cannot help."""
 
 
+class WouldWrite(Invalid):
+    """Nothing was sent, since the operator runs with --dry-run; the message is what would have been written."""
+
+
 class Retry(KubeError):  # noqa: N818 - named by what it tells, as callers read it
     """The server is away, busy or broken. `after` is the delay it asked for in seconds, None for the usual back-off."""
 

@@ -18,13 +18,17 @@ from .model import Balanced, Ref, Workload
 from .names import API_VERSION, FIELD_MANAGER, KIND
 from .plan import CONFIGURED, Finding
 
-# These pass by themselves within moments.
-_TRANSIENT: Final = frozenset({Reason.PENDING, Reason.ROLLING_OUT, Reason.SERVICE_PENDING, Reason.NOT_ACCEPTED})
+# These pass by themselves within moments; what --dry-run keeps back is told by itself.
+_TRANSIENT: Final = frozenset(
+    {Reason.PENDING, Reason.ROLLING_OUT, Reason.SERVICE_PENDING, Reason.NOT_ACCEPTED, Reason.WOULD_WRITE}
+)
 # Waits that may concern thousands of workloads at once; they yield to everything else.
 _CROWDED: Final = frozenset({Reason.ROLLOUT_LIMIT, Reason.WAITING_FOR_SERVERS})
 # Waiting that is as it should be: told of, but no warning.
 _ORDERLY: Final = _CROWDED | {Reason.TARGET_NOT_SERVING, Reason.PAUSED, Reason.DEPLOYMENT_PAUSED}
 _REMEMBERED: Final = 20_000
+# From so many workloads on, a change takes long enough for its progress to be told.
+_MANY: Final = 20
 
 
 class Regarding(NamedTuple):
@@ -55,11 +59,15 @@ class Note(NamedTuple):
     warning: bool
 
 
-def finding_note(finding: Finding) -> Note | None:
-    """What a person should hear of a finding; None when all is well, or will be within moments."""
-    if finding.state == CONFIGURED or finding.reason in _TRANSIENT:
+def finding_note(finding: Finding, home: str) -> Note | None:
+    """What people of namespace `home` should hear of a finding; None when all is well, or will be within moments."""
+    service = finding.service
+    abroad = service is not None and service.namespace != home
+    # Why it is not accepted stands in its status, which is not for readers of another namespace.
+    passes = finding.reason in _TRANSIENT and not (abroad and finding.reason is Reason.NOT_ACCEPTED)
+    if finding.state == CONFIGURED or passes:
         return None
-    about = f"{finding.service.name}: " if finding.service else ""
+    about = f"{service if abroad else service.name}: " if service else ""
     return Note(finding.reason, f"{about}{finding.message}", warning=finding.reason not in _ORDERLY)
 
 
@@ -75,6 +83,21 @@ def condition_notes(previous: Mapping[str, Any], status: Mapping[str, Any]) -> I
             yield Note(reason, f"{kind}: {condition['message']}", warning=False)
         elif now[0] == "False" and kind != ConditionType.READY and reason not in _TRANSIENT:
             yield Note(reason, f"{kind}: {condition['message']}", warning=reason not in _ORDERLY)
+
+
+def progress_note(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Note | None:
+    """How far a change of many workloads has come, each time another tenth of them is done."""
+    for role in ("clients", "servers"):
+        before, now = previous.get(role), status.get(role)
+        if not before or not now:
+            continue
+        matched, done = now["matched"], now["configured"]
+        if matched < _MANY or done == before["configured"] or before["matched"] != matched:
+            continue
+        if done * 10 // matched > before["configured"] * 10 // matched:
+            left = f"{now['pending']} pending, {now['refused']} refused"
+            return Note(Reason.ROLLING_OUT, f"{done} of {matched} {role} are configured, {left}", warning=False)
+    return None
 
 
 def event(about: Regarding, note: Note, now: datetime, turn: int = 0) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,19 +17,21 @@ import kopf
 
 from .credentials import CredentialsError, load_credentials
 from .names import GROUP
-from .sync import KINDS, Kind, Sync
-
-# kopf needs to see CRDs come and go, to begin and end watches.
-DISCOVERY: Final = (("apiextensions.k8s.io", "customresourcedefinitions"),)
+from .sync import Sync
+from .watched import KINDS, Kind
 
 _LOGIN_AGAIN: Final = timedelta(minutes=10)
 _LOGIN_PAUSES: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 def register(
-    registry: kopf.OperatorRegistry, sync: Sync[Any], seeded: Callable[[], Awaitable[None]], login: Login
+    registry: kopf.OperatorRegistry,
+    sync: Sync[Any],
+    kinds: Iterable[Kind],
+    seeded: Callable[[], Awaitable[None]],
+    login: Login,
 ) -> None:
-    """Put our handlers into a registry. `seeded` returns when watching may begin."""
+    """Put our handlers for some kinds into a registry. `seeded` returns when watching may begin."""
 
     @kopf.on.startup(registry=registry, id="seed")
     async def seed(**_: Any) -> None:
@@ -39,7 +41,7 @@ def register(
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await login()
 
-    for kind in KINDS:
+    for kind in kinds:
         _register_kind(registry, sync, kind)
 
 
@@ -132,6 +134,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     """kopf's settings; each that differs from the default cures a fault that was measured."""
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
+    # It would list and watch CRDs and namespaces; main itself looks for kinds that come.
+    settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.networking.error_backoffs = Backoffs()

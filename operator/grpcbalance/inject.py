@@ -6,6 +6,7 @@ record on the pod template lists it and its value still has the recorded hash; o
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,9 +36,10 @@ class Entry(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A patch body (None when nothing differs) and the variables that are not as wanted, by reason."""
+    """A patch body (None when nothing differs), whether it takes any variable away, and the user's own that win."""
 
     patch: dict[str, Any] | None
+    removes: bool
     conflicts: tuple[tuple[str, str], ...]
 
 
@@ -126,14 +128,31 @@ def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
     deletes = _removable(workload, wanted) if remove else {}
     conflicts = tuple(key for key, state in states.items() if state is Entry.FOREIGN)
     if not upserts and not deletes:
-        return Changes(None, conflicts)
+        return Changes(None, False, conflicts)
     record = _next_record(workload, states, wanted, deletes)
-    return Changes(_patch(workload, upserts, deletes, record), conflicts)
+    return Changes(_patch(workload, upserts, deletes, record), bool(deletes), conflicts)
+
+
+def fingerprint(wanted: Wanted) -> str:
+    """Short digest of values and where they belong: equal means that nothing else is wanted."""
+    listed = sorted((c, sorted(variables.items())) for c, variables in wanted.items() if variables)
+    return value_hash(json.dumps(listed))
 
 
 def duplicates(workload: Workload, wanted: Wanted) -> tuple[tuple[str, str], ...]:
-    """Wanted variables whose name stands twice in a container."""
-    return tuple(key for key, state in entries(workload, wanted).items() if state is Entry.DUPLICATE)
+    """(container, name) of names that stand twice where that cannot be written without harm.
+
+    A wanted one, since a merge cannot tell the entries apart; and another one with something between its entries, since
+    a merge moves them next to each other: what is between may use `$(NAME)`, and nothing could put them back.
+    """
+    states = entries(workload, wanted)
+    written = {name for (name, _), state in states.items() if state in (Entry.ABSENT, Entry.STALE)}
+    doubled = [key for key, state in states.items() if state is Entry.DUPLICATE]
+    for container in workload.containers:
+        names = [variable.name for variable in container.env] if container.name in written else []
+        groups = [name for name, _ in itertools.groupby(names)]
+        doubled += [(container.name, name) for name in dict.fromkeys(groups) if groups.count(name) > 1]
+    return tuple(dict.fromkeys(doubled))
 
 
 def removes_all(workload: Workload, patch: Mapping[str, Any]) -> bool:

@@ -7,9 +7,8 @@ nothing of the transport leaves it: every failure becomes one of `errors`.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
@@ -18,12 +17,14 @@ import aiohttp
 from kubernetes.aio import client
 
 from . import __version__
+from .answers import failure, parsed
 from .bucket import TokenBucket
 from .credentials import load_configuration
-from .errors import Conflict, Expired, Gone, Invalid, KubeError, Retry, one_line
+from .errors import Conflict, Expired, Gone, Invalid, KubeError, Retry
 from .kinds import BY_KIND, WORKLOADS
 from .model import Ref, WorkloadRef
 from .names import API_VERSION, FIELD_MANAGER, KIND, PLURAL
+from .observe_workload import hosts_in
 
 __all__ = ["Conflict", "Counts", "Expired", "Gone", "Invalid", "Kube", "KubeError", "Retry"]
 
@@ -43,6 +44,7 @@ PERMISSIONS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("grpcbalance.dev", f"{PLURAL}/status"): frozenset({"patch"}),
     ("", "events"): frozenset({"create"}),
     ("", "pods"): frozenset({"list"}),
+    ("batch", "jobs"): frozenset({"list"}),
 }
 
 
@@ -74,14 +76,21 @@ class _Call(NamedTuple):
 class Kube:
     """A connection to the API server, for one event loop. `async with Kube(...) as kube`."""
 
-    def __init__(self, counts: Counts, bucket: TokenBucket, kubeconfig: str | None = None, pool: int = 16) -> None:
+    def __init__(
+        self,
+        counts: Counts,
+        bucket: TokenBucket,
+        kubeconfig: str | None = None,
+        pool: int = 16,
+        context: str | None = None,
+    ) -> None:
         """`kubeconfig`: path, or None for the pod's service account. `pool`: connections at most."""
         self._counts, self._bucket = counts, bucket
-        self._kubeconfig, self._pool = kubeconfig, pool
+        self._kubeconfig, self._pool, self._context = kubeconfig, pool, context
         self._api: client.ApiClient | None = None
 
     async def __aenter__(self) -> Kube:
-        configuration = await load_configuration(self._kubeconfig)
+        configuration = await load_configuration(self._kubeconfig, self._context)
         configuration.connection_pool_maxsize = self._pool
         # By default each request looks for proxies and netrc in the environment, in a thread.
         configuration.client_session_kwargs = {"trust_env": False}
@@ -159,13 +168,19 @@ class Kube:
             self._counts.event_dropped()
             logger.warning("Event not posted: %s", error, extra={"resource": "events", "verb": "create"})
 
-    async def pods_mentioning(self, namespace: str, host: str) -> list[str]:
-        """Names of unfinished pods of which some container's env has `host` in a value. Expired: ask again."""
-        names: list[str] = []
-        path = f"/api/v1/namespaces/{_part(namespace)}/pods"
-        async for page in self.pages(path, field_selector="status.phase!=Succeeded,status.phase!=Failed"):
-            names += [pod["metadata"]["name"] for pod in page["items"] if _mentions(pod["spec"], host)]
-        return names
+    async def hosts_in_use(self, namespace: str | None) -> frozenset[str]:
+        """`<service>.<namespace>.svc` names in env of unfinished pods and Jobs, of one namespace or (None) of all.
+
+        Jobs, since one may have no pod at this moment. Expired: ask again.
+        """
+        hosts: set[str] = set()
+        where = f"/namespaces/{_part(namespace)}" if namespace else ""
+        running = "status.phase!=Succeeded,status.phase!=Failed"
+        async for page in self.pages(f"/api/v1{where}/pods", field_selector=running):
+            hosts.update(*(_hosts(pod["spec"]) for pod in page["items"]))
+        async for page in self.pages(f"/apis/batch/v1{where}/jobs"):
+            hosts.update(*(_hosts(job["spec"]["template"]["spec"]) for job in page["items"] if not _finished(job)))
+        return frozenset(hosts)
 
     async def serves(self, group: str, version: str, plural: str) -> bool:
         """Whether discovery tells of a kind now; False while that cannot be asked."""
@@ -188,6 +203,19 @@ class Kube:
             query["continue"] = page["metadata"].get("continue") or ""
             if not query["continue"]:
                 return
+
+    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether we are allowed something, in a namespace or ("") in all of them. It changes nothing."""
+        name, _, subresource = resource.partition("/")
+        attributes = {"verb": verb, "group": group, "resource": name, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes | {"subresource": subresource}},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = await self._call(_Call("create", "selfsubjectaccessreviews", "POST", path, body=body))
+        return bool(answer["status"]["allowed"])
 
     # -- one request -------------------------------------------------------------------------------------
 
@@ -214,7 +242,7 @@ class Kube:
         if self._api is None:
             raise RuntimeError("not connected: use `async with`")
         query = urlencode({name: value for name, value in call.query.items() if value})
-        code = 0
+        what, code = f"{call.verb} {call.resource}", 0
         try:
             request = await self._api.param_serialize(
                 call.method,
@@ -227,50 +255,25 @@ class Kube:
             text = await response.read()
             code = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Retry(None, f"{call.verb} {call.resource}: {type(error).__name__} {error}") from error
+            raise Retry(None, f"{what}: {type(error).__name__} {error}") from error
         finally:
             self._counts.requested(call.method, code)
         if code >= 300:
-            raise _failure(call, code, text, response.headers.get("Retry-After"))
-        return _parsed(call, text)
+            raise failure(what, code, text, response.headers.get("Retry-After"))
+        return parsed(what, text)
 
 
 _MANAGER: Final = {"fieldManager": FIELD_MANAGER}
 _FORCED: Final = {"fieldManager": FIELD_MANAGER, "force": "true"}
 
 
-def _parsed(call: _Call, text: bytes) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise Retry(None, f"{call.verb} {call.resource}: the answer is no JSON") from error
-    return answer
+def _hosts(spec: Mapping[str, Any]) -> Iterator[str]:
+    return hosts_in([*spec.get("containers", ()), *spec.get("initContainers", ())])
 
 
-def _failure(call: _Call, code: int, text: bytes, retry_after: str | None) -> KubeError:
-    """The error that an answer stands for, with the server's own words."""
-    message = f"{call.verb} {call.resource}: {_message(text) or f'HTTP {code}'}"
-    kinds: dict[int, type[KubeError]] = {404: Gone, 409: Conflict, 410: Expired}
-    if code in kinds:
-        return kinds[code](message)
-    if code in (401, 408, 429) or code >= 500 or code < 400:
-        after = float(retry_after) if retry_after and retry_after.isdecimal() else None
-        return Retry(after if code == 429 else None, message)
-    return Invalid(message)
-
-
-def _message(text: bytes) -> str:
-    """`message` of a Status, or the text itself when something else answered."""
-    try:
-        status = json.loads(text)
-        return one_line(str(status["message"]))
-    except (ValueError, KeyError, TypeError):
-        return one_line(text[:2048].decode(errors="replace"))
-
-
-def _mentions(spec: Mapping[str, Any], host: str) -> bool:
-    containers = [*spec.get("containers", ()), *spec.get("initContainers", ())]
-    return any(host in (env.get("value") or "") for container in containers for env in container.get("env") or ())
+def _finished(job: Mapping[str, Any]) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
 
 
 def _part(name: str) -> str:

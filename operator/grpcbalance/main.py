@@ -31,14 +31,15 @@ from .events import Recorder
 from .handlers import Backoffs, Login, kopf_settings, register
 from .kube import Kube
 from .metrics import Metrics
-from .model import Key
+from .model import Key, StatusKey
+from .permissions import SelfCheck
 from .probes import Health, Probes
 from .queue import LANES, WorkQueue
-from .reconcile import Clock, Context, Reconciler, settle_time
+from .reconcile import Clock, Context, DryRun, Reconciler, settle_time
 from .settings import Settings, split_address
-from .sync import KINDS as KINDS_WATCHED
 from .sync import Sync
-from .view import KINDS, View
+from .view import View
+from .watched import kinds_in
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,12 @@ class Operator:
         self.queue: WorkQueue[Key] = WorkQueue(self.metrics)
         bucket = TokenBucket(settings.writes_per_second, settings.write_burst)
         self.kube = Kube(self.metrics, bucket, settings.kubeconfig, settings.workers)
-        self.sync: Sync[Key] = Sync(self.kube, self.view, self._enqueue, self.metrics, settings.resync_interval)
-        self.health = Health(self.sync.trouble, self.metrics.loop_lagged)
+        self._kinds = kinds_in(settings.namespace)
+        self.sync: Sync[Key] = Sync(
+            self.kube, self.view, self._enqueue, self.metrics, settings.resync_interval, self._kinds
+        )
+        self.permissions = SelfCheck(self.kube.may, settings, self._permissions_changed)
+        self.health = Health(self._trouble, self.metrics.loop_lagged)
         self.probes = Probes(self.health, self.metrics.registry, split_address(settings.http_address))
         self.reconciler = Reconciler(self._context())
         self._stop = asyncio.Event()
@@ -92,23 +97,41 @@ class Operator:
 
     def _context(self) -> Context:
         clock = Clock(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+        recorder = Recorder(self.kube.create_event, clock.now, clock.monotonic, self.metrics.event_dropped)
+        dry = self.settings.dry_run
         return Context(
             view=self.view,
-            api=self.kube,
+            api=DryRun(self.kube, self.view, recorder, self.metrics) if dry else self.kube,
             settings=self.settings,
-            recorder=Recorder(self.kube.create_event, clock.now, clock.monotonic, self.metrics.event_dropped),
+            recorder=recorder,
             metrics=self.metrics,
             clock=clock,
             enqueue=self._enqueue,
             service_refusals={},
             workload_refusals={},
+            missing=lambda: self.permissions.message,
+            blind=lambda: not self.sync.done.is_set(),
         )
 
     def _observe(self) -> None:
         self.metrics.watch_queue(LANES, self.queue.depth, self.queue.unfinished)
-        self.metrics.watch_rollouts(lambda: len(self.view.slots.in_flight))
-        for kind in KINDS:
-            self.metrics.watch_kind(kind, partial(self._size, kind))
+        slots = self.view.slots
+        self.metrics.watch_rollouts(lambda: len(slots.in_flight), lambda: len(slots.waiting))
+        for kind in self._kinds:
+            self.metrics.watch_kind(kind.plural, partial(self._size, kind.plural))
+
+    def _trouble(self) -> dict[str, str]:
+        """What keeps us from being ready."""
+        return self.sync.trouble() | self.permissions.trouble()
+
+    def _permissions_changed(self) -> None:
+        self.sync.bar(self.permissions.barred)
+        self.metrics.permissions_missing([(item.resource, item.verb) for item in self.permissions.missing])
+        self._enqueue(self.reconciler.forgive())
+        self._enqueue_statuses()
+
+    def _enqueue_statuses(self) -> None:
+        self._enqueue([StatusKey(*ref) for ref in self.view.balanced])
 
     def _size(self, kind: str) -> int:
         return len(self.view.names(kind))
@@ -126,6 +149,8 @@ class Operator:
             loop.add_signal_handler(number, self._stop.set)
         self._start("heart", self.health.heart())
         self._start("queue", self.queue.run(self.reconciler, self.settings.workers))
+        self._start("permissions", self.permissions.run())
+        self._start("backlog", self._catch_up())
         self._start("resync", self.sync.run())
         # Last: by now all of ours, workers too, are born.
         self._start("watch", self._watch())
@@ -151,16 +176,23 @@ class Operator:
         return 1
 
     async def _seeded(self) -> None:
-        """The barrier: nothing is watched, so nothing reconciled, until everything is known. Then all of it is due."""
-        if self.sync.done.is_set():
-            return
-        await self.sync.seed()
-        # Nothing of the seed will ever be garbage as a whole; the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        for key in self.view.all_keys():
-            self.queue.add(key, 0.0, backlog=True)
-        logger.info("all kinds are known, working")
+        """The barrier: nothing is watched until everything is known that may be."""
+        await self.sync.ready()
+        if not self.sync.done.is_set():
+            # Status is all that is written then: it tells what is missing.
+            self._enqueue_statuses()
+
+    async def _catch_up(self) -> None:
+        """Whenever everything has become known, all of it is due."""
+        while True:
+            await self.sync.done.wait()
+            # Nothing of it will ever be garbage as a whole; the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            for key in self.view.all_keys():
+                self.queue.add(key, 0.0, backlog=True)
+            logger.info("all kinds are known, working")
+            await self.sync.undone.wait()
 
     async def _watch(self) -> None:
         """Run kopf; when it gives up, begin anew. It ends for good at many errors that a new watch heals."""
@@ -176,12 +208,15 @@ class Operator:
             if self._stop.is_set():
                 return
             self.metrics.watch_restarted()
+            # A kind that may not be watched any more must not end it again.
+            await self.permissions.check()
             self.sync.hurry()
             await asyncio.sleep(next(delays))
 
     async def _run_kopf(self) -> None:
         registry, insights, ending = kopf.OperatorRegistry(), Insights(), asyncio.Event()
-        register(registry, self.sync, self._seeded, Login(self.settings.kubeconfig))
+        register(registry, self.sync, self.sync.watchable, self._seeded, Login(self.settings.kubeconfig))
+        namespace = self.settings.namespace
         end = asyncio.create_task(self._until_overlooked(insights, ending), name="overlooked")
         older = asyncio.all_tasks()
         loop = asyncio.get_running_loop()
@@ -190,7 +225,8 @@ class Operator:
                 registry=registry,
                 settings=kopf_settings(),
                 insights=insights,
-                clusterwide=True,
+                clusterwide=namespace is None,
+                namespaces=() if namespace is None else (namespace,),
                 standalone=True,
                 # Unused without peering, but kopf makes one up from the user's name, and a pod's user has none.
                 identity=_IDENTITY,
@@ -204,9 +240,9 @@ class Operator:
             end.cancel()
 
     async def _until_overlooked(self, insights: Insights, ending: asyncio.Event) -> None:
-        """End kopf when we are asked to stop, or when a kind is served that it does not watch.
+        """End kopf when we are asked to stop, or when a kind is served, and may be watched, that it does not watch.
 
-        It looks for a kind once, when its definition changes; the API server tells of a new kind a little later.
+        It looks for kinds once, when it begins.
         """
         try:
             while not self._stop.is_set():
@@ -220,7 +256,7 @@ class Operator:
 
     async def _overlooked(self, insights: Insights) -> str | None:
         watched = {(resource.group, resource.plural) for resource in insights.watched_resources}
-        for kind in KINDS_WATCHED:
+        for kind in self.sync.watchable:
             if (kind.group, kind.plural) not in watched and await self.kube.serves(*kind[:3]):
                 return kind.plural
         return None

@@ -112,11 +112,23 @@ class Metrics:
             "grpcbalance_pruned", "Objects found gone by a listing only.", ["kind"], registry=registry
         )
         self._objects = Gauge("grpcbalance_objects", "Objects in memory.", ["kind"], registry=registry)
-        self._synced = Gauge("grpcbalance_synced", "1 when every kind was listed once.", registry=registry)
+        self._synced = Gauge("grpcbalance_synced", "1 while every kind is known.", registry=registry)
+        self._missing = Gauge(
+            "grpcbalance_missing_permissions",
+            "1 for each permission that the operator needs and does not have.",
+            ["resource", "verb"],
+            registry=registry,
+        )
 
     def _make_own(self, registry: CollectorRegistry) -> None:
         self._writes = Counter(
             "grpcbalance_writes", "Writes that the API server accepted.", ["resource", "verb"], registry=registry
+        )
+        self._would_write = Counter(
+            "grpcbalance_would_write",
+            "Writes that --dry-run kept back, each once while it stays the same.",
+            ["resource", "verb"],
+            registry=registry,
         )
         self._workloads = Gauge(
             "grpcbalance_workloads",
@@ -131,6 +143,9 @@ class Metrics:
             "grpcbalance_services", "GrpcBalancedServices by condition Ready.", ["ready"], registry=registry
         )
         self._in_flight = Gauge("grpcbalance_rollouts_in_flight", "Unfinished rollouts.", registry=registry)
+        self._waiting = Gauge(
+            "grpcbalance_rollouts_waiting", "Workloads that wait for a rollout to end.", registry=registry
+        )
         self._dropped = Counter(
             "grpcbalance_dropped_events", "Kubernetes Events that were not posted.", registry=registry
         )
@@ -175,6 +190,10 @@ class Metrics:
         """A write was accepted."""
         self._writes.labels(resource, verb).inc()
 
+    def would_write(self, resource: str, verb: str) -> None:
+        """A write was kept back by --dry-run."""
+        self._would_write.labels(resource, verb).inc()
+
     def watched(self, kind: str, event: str | None) -> None:
         """A watch told of an object; None is the listing that precedes a watch."""
         self._events.labels(kind, event or "LISTED").inc()
@@ -199,9 +218,15 @@ class Metrics:
         """A complete listing failed and will be tried again."""
         self._resync_failures.labels(kind).inc()
 
-    def synced(self) -> None:
-        """Every kind was listed once."""
-        self._synced.set(1)
+    def synced(self, everything: bool) -> None:
+        """Whether every kind is known."""
+        self._synced.set(everything)
+
+    def permissions_missing(self, missing: Sequence[tuple[str, str]]) -> None:
+        """These (resource, verb), and no others, are missing."""
+        self._missing.clear()
+        for resource, verb in missing:
+            self._missing.labels(resource, verb).set(1)
 
     # -- what the reconcilers tell -----------------------------------------------------------------------
 
@@ -232,9 +257,10 @@ class Metrics:
         """A Kubernetes Event was not posted."""
         self._dropped.inc()
 
-    def watch_rollouts(self, count: Callable[[], int]) -> None:
-        """Read the number of unfinished rollouts whenever somebody asks."""
-        self._in_flight.set_function(count)
+    def watch_rollouts(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
+        """Read the number of unfinished rollouts, and of workloads that wait for one to end, whenever somebody asks."""
+        self._in_flight.set_function(in_flight)
+        self._waiting.set_function(waiting)
 
     def loop_lagged(self, seconds: float) -> None:
         """The event loop ran its heartbeat so late."""

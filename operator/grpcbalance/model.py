@@ -145,10 +145,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace: its labels decide whom an object lets in, and what a mesh does to its pods."""
+    """A namespace: its labels decide whom an object lets in; `mesh` are the labels and annotations that meshes read."""
 
     name: str
     labels: tuple[tuple[str, str], ...]
+    mesh: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +169,35 @@ class ContainerPort:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpProxy:
+    """What a container's env says of HTTP proxies, where it names one.
+
+    `variables` are the variables that do. `exempt` are the lists of hosts that are reached directly, by variable;
+    None where the list comes from `valueFrom`.
+    """
+
+    variables: tuple[str, ...]
+    exempt: tuple[tuple[str, tuple[str, ...] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
-    """A container of a pod template (init containers, native sidecars among them, are not kept)."""
+    """A container of a pod template (init containers are not kept)."""
 
     name: str
     ports: tuple[ContainerPort, ...]
     env: tuple[EnvVar, ...]
     pre_stop_seconds: float
     env_from: bool
+    http_proxy: HttpProxy | None
 
 
 class Rollout(StrEnum):
     """Where a workload's rollout stands."""
 
     COMPLETE = "Complete"
+    UNSEEN = "Unseen"
+    """The controller has not looked at the newest generation yet, which an annotation alone makes a new one."""
     PROGRESSING = "Progressing"
     FAILED = "Failed"
     WAITING = "Waiting"
@@ -199,7 +215,9 @@ class Workload:
     `annotations` holds only ours, the workload's own winning over its template's. `record` is what we last
     wrote into the template, `settled` the record at the last finished rollout (every pod carries it).
     `co_owned` names recorded variables that another field manager owns too. `hosts` are the
-    `<service>.<namespace>.svc` names found in env values. `writer` is the field manager that changed the spec last,
+    `<service>.<namespace>.svc` names found in env values. `mesh` are the labels and annotations of the template that
+    meshes read, `native_sidecars` the names of init containers that keep running, `host_network` means that the pods
+    have their node's network. `writer` is the field manager that changed the spec last,
     beside us.
 
     How pods are replaced: `paused` is a Deployment's own pause; `rolls`, a change of the template replaces pods
@@ -219,6 +237,9 @@ class Workload:
     settled: Record | None
     co_owned: frozenset[tuple[str, str]]
     hosts: frozenset[str]
+    mesh: tuple[tuple[str, str], ...]
+    native_sidecars: tuple[str, ...]
+    host_network: bool
     controller: str | None
     writer: str
     paused: bool
@@ -244,8 +265,9 @@ class ServiceSnapshot:
     """All that decides about one GrpcBalancedService, which may be gone (`balanced` is None).
 
     `owned` are the Services that carry our label for it, `wanted` whatever stands under the name it wants,
-    `referenced` what its serviceRef names. `referrers` maps the name of each owned Service to the workloads
-    whose templates name its host. `refusal` is what the API server last answered to our write, if it refused.
+    `referenced` what its serviceRef names. `namespaces` are those of its servers and clients, as far as known.
+    `referrers` maps the name of each owned Service to the workloads whose templates name its host. `refusal` is what
+    the API server last answered to our write, if it refused.
     """
 
     ref: Ref
@@ -256,5 +278,6 @@ class ServiceSnapshot:
     slices: tuple[Slice, ...]
     servers: tuple[Workload, ...]
     clients: tuple[Workload, ...]
+    namespaces: tuple[Namespace, ...]
     referrers: tuple[tuple[str, tuple[WorkloadRef, ...]], ...]
     refusal: str | None

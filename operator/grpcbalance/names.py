@@ -64,6 +64,46 @@ SIDECARS: Final = frozenset(
     }
 )
 
+# What meshes read on namespaces and pod templates, as labels or as annotations; `mesh` knows what they mean.
+LINKERD_INJECT: Final = "linkerd.io/inject"
+LINKERD_SKIP_INBOUND: Final = "config.linkerd.io/skip-inbound-ports"
+LINKERD_SKIP_OUTBOUND: Final = "config.linkerd.io/skip-outbound-ports"
+ISTIO_NAMESPACE: Final = "istio-injection"
+ISTIO_REVISION: Final = "istio.io/rev"
+ISTIO_INJECT: Final = "sidecar.istio.io/inject"
+ISTIO_TEMPLATES: Final = "inject.istio.io/templates"
+ISTIO_SKIP_INBOUND: Final = "traffic.sidecar.istio.io/excludeInboundPorts"
+ISTIO_SKIP_OUTBOUND: Final = "traffic.sidecar.istio.io/excludeOutboundPorts"
+ISTIO_DATAPLANE: Final = "istio.io/dataplane-mode"
+ISTIO_WAYPOINT: Final = "istio.io/use-waypoint"
+KUMA_INJECT: Final = "kuma.io/sidecar-injection"
+KUMA_SKIP_INBOUND: Final = "traffic.kuma.io/exclude-inbound-ports"
+KUMA_SKIP_OUTBOUND: Final = "traffic.kuma.io/exclude-outbound-ports"
+CONSUL_INJECT: Final = "consul.hashicorp.com/connect-inject"
+CONSUL_SKIP_INBOUND: Final = "consul.hashicorp.com/transparent-proxy-exclude-inbound-ports"
+CONSUL_SKIP_OUTBOUND: Final = "consul.hashicorp.com/transparent-proxy-exclude-outbound-ports"
+MESH_KEYS: Final = frozenset(
+    {
+        LINKERD_INJECT,
+        LINKERD_SKIP_INBOUND,
+        LINKERD_SKIP_OUTBOUND,
+        ISTIO_NAMESPACE,
+        ISTIO_REVISION,
+        ISTIO_INJECT,
+        ISTIO_TEMPLATES,
+        ISTIO_SKIP_INBOUND,
+        ISTIO_SKIP_OUTBOUND,
+        ISTIO_DATAPLANE,
+        ISTIO_WAYPOINT,
+        KUMA_INJECT,
+        KUMA_SKIP_INBOUND,
+        KUMA_SKIP_OUTBOUND,
+        CONSUL_INJECT,
+        CONSUL_SKIP_INBOUND,
+        CONSUL_SKIP_OUTBOUND,
+    }
+)
+
 SERVER_PREFIX: Final = "GRPC_SERVER"
 
 

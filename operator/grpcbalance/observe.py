@@ -28,6 +28,7 @@ from .names import (
     LABEL_SERVICE,
     LABEL_SERVICE_NAME,
     MANAGED_BY,
+    MESH_KEYS,
     cluster_host,
     headless_name,
 )
@@ -92,7 +93,14 @@ def _service_port(raw: Raw) -> ServicePort:
 
 def namespace(raw: Raw) -> Namespace:
     """A namespace."""
-    return Namespace(raw["metadata"]["name"], pairs(raw["metadata"].get("labels")))
+    meta = raw["metadata"]
+    return Namespace(meta["name"], pairs(meta.get("labels")), mesh_keys(meta))
+
+
+def mesh_keys(meta: Raw) -> tuple[tuple[str, str], ...]:
+    """The labels and annotations that service meshes read; a label wins over an annotation of its name."""
+    both = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
+    return pairs({key: value for key, value in both.items() if key in MESH_KEYS})
 
 
 def pairs(raw: Raw | None) -> tuple[tuple[str, str], ...]:
@@ -128,9 +136,22 @@ def _endpoint(raw: Raw) -> Endpoint:
     )
 
 
-def without_version(item: Service | Workload) -> Service | Workload:
-    """The object without its resourceVersion: equal means that nothing we look at has changed."""
-    return dataclasses.replace(item, resource_version="")
+def same(old: Service | Workload, new: Service | Workload) -> bool:
+    """Whether nothing we look at has changed: all but the resourceVersion is equal."""
+    return dataclasses.replace(old, resource_version="") == dataclasses.replace(new, resource_version="")
+
+
+def owner_of(item: Service | Slice | None) -> set[Ref]:
+    """The GrpcBalancedService that a Service or slice of ours belongs to, present or gone; at most one."""
+    # Our label alone may have been copied; a Service that we do not manage must never be marked or deleted.
+    foreign = isinstance(item, Service) and not item.managed
+    return {Ref(item.ref.namespace, item.balanced)} if item and item.balanced and not foreign else set()
+
+
+def serves(piece: Slice | None) -> tuple[str, tuple[int, ...]] | None:
+    """What a slice says of its Service to clients: its name and ports while an endpoint is ready."""
+    ready = piece is not None and any(endpoint.ready for endpoint in piece.endpoints)
+    return (piece.service_name, piece.ports) if piece is not None and ready else None
 
 
 def host_of(item: Service) -> str:

@@ -52,7 +52,7 @@ def deployment_rollout(raw: Raw) -> Rollout:
     status = raw.get("status") or {}
     wanted, updated = _replicas(raw["spec"]), status.get("updatedReplicas", 0)
     if _unobserved(raw):
-        return Rollout.PROGRESSING
+        return Rollout.UNSEEN
     reasons = {c.get("reason") for c in status.get("conditions") or () if c.get("type") == "Progressing"}
     if "ProgressDeadlineExceeded" in reasons:
         return Rollout.FAILED
@@ -77,8 +77,8 @@ def _stateful_set(raw: Raw) -> Replacing:
         rolls=not by_hand and held_back < max(replicas, 1),
         progress=_counts(raw, "updatedReplicas", "readyReplicas", "currentReplicas"),
         replicas=replicas,
-        # Each pod is gone before its successor is made: the only one leaves nobody.
-        recreates=replicas == 1,
+        # Each pod is gone before its successor is made: the only one leaves nobody. Strategy Recreate is of 1.37.
+        recreates=replicas == 1 or strategy.get("type") == "Recreate",
         takes_all=_takes_all(rolling, replicas, {"maxSurge": 0, "maxUnavailable": 1}),
     )
 
@@ -88,9 +88,13 @@ def _stateful_rollout(raw: Raw, replicas: int, held_back: int, *, by_hand: bool)
     status = raw.get("status") or {}
     updated = status.get("updatedReplicas", 0)
     if _unobserved(raw):
-        return Rollout.PROGRESSING
-    # The controller moves currentRevision when the last pod is replaced, but never for OnDelete.
-    if status.get("currentRevision") == status.get("updateRevision") or (by_hand and updated >= replicas):
+        return Rollout.UNSEEN
+    if by_hand:
+        # Before Kubernetes 1.37 currentRevision never moves for OnDelete, so it may stand for pods that are long gone.
+        return Rollout.WAITING if status.get("replicas", 0) > updated else Rollout.COMPLETE
+    # The controller moves currentRevision when the last pod is replaced. Undone halfway, the template is the current
+    # revision's again while there are pods of the other one.
+    if status.get("currentRevision") == status.get("updateRevision") and status.get("replicas", 0) <= updated:
         return Rollout.COMPLETE
     return Rollout.WAITING if held_back and updated >= replicas - held_back else Rollout.PROGRESSING
 
@@ -115,12 +119,14 @@ def _daemon_set(raw: Raw) -> Replacing:
 def _daemon_rollout(raw: Raw, nodes: int, rolling: Raw, *, by_hand: bool) -> Rollout:
     status = raw.get("status") or {}
     if _unobserved(raw):
-        return Rollout.PROGRESSING
-    if status.get("updatedNumberScheduled", 0) < nodes:
-        return Rollout.WAITING if by_hand else Rollout.PROGRESSING
+        return Rollout.UNSEEN
+    updated = status.get("updatedNumberScheduled", 0)
+    if by_hand:
+        # A node that has no pod yet gets one of the newest template.
+        return Rollout.WAITING if status.get("currentNumberScheduled", 0) > updated else Rollout.COMPLETE
     # As many may be away for good: nodes that are down are no rollout.
     spare = min(_share(rolling.get("maxUnavailable", 1), nodes, up=True), max(nodes - 1, 0))
-    done = by_hand or status.get("numberAvailable", 0) + spare >= nodes
+    done = updated >= nodes and status.get("numberAvailable", 0) + spare >= nodes
     return Rollout.COMPLETE if done else Rollout.PROGRESSING
 
 

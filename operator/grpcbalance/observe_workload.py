@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from .kinds import BY_KIND
 from .model import Container, ContainerPort, EnvVar, Record, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_INJECTED, ANNOTATION_PREFIX, FIELD_MANAGER, value_hash
-from .observe import Raw, pairs, ref_of
+from .observe import Raw, mesh_keys, pairs, ref_of
+from .observe_mesh import http_proxy, native_sidecars
 from .observe_rollout import replacing
 
 # Bounded as DNS labels are, and begun only where a label may begin: anybody's env is read, of any length, and an
@@ -30,10 +31,10 @@ def workload(kind: str, raw: Raw) -> Workload | None:
     template = BY_KIND[kind].pod_template(raw)
     annotations = _our_annotations(template.get("metadata") or {}) | _our_annotations(meta)
     containers = template["spec"].get("containers") or ()
-    hosts = _frozen(_hosts(containers))
+    hosts = _frozen(hosts_in(containers))
     replaced = replacing(kind, raw)
     # One whose last variable we just removed still fills a rollout slot, hence the third condition.
-    if not annotations and not hosts and replaced.rollout is not Rollout.PROGRESSING:
+    if not annotations and not hosts and replaced.rollout not in (Rollout.PROGRESSING, Rollout.UNSEEN):
         return None
     record, malformed = _record((template.get("metadata") or {}).get("annotations") or {})
     return Workload(
@@ -48,6 +49,9 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         settled=record if replaced.rollout is Rollout.COMPLETE else None,
         co_owned=_frozen(_co_owned(kind, meta, record)),
         hosts=hosts,
+        mesh=mesh_keys(template.get("metadata") or {}),
+        native_sidecars=native_sidecars(template["spec"]),
+        host_network=bool(template["spec"].get("hostNetwork")),
         controller=_controller(meta),
         writer=_writer(meta),
         paused=bool(spec.get("paused")),
@@ -92,6 +96,7 @@ def _container(raw: Raw, pod: Raw) -> Container:
         env=tuple(_env_var(entry) for entry in raw.get("env") or ()),
         pre_stop_seconds=min(_pre_stop_seconds(raw), pod.get("terminationGracePeriodSeconds", 30)),
         env_from=bool(raw.get("envFrom")),
+        http_proxy=http_proxy(raw),
     )
 
 
@@ -109,7 +114,8 @@ def _pre_stop_seconds(raw: Raw) -> float:
     return float(match[1]) if match else 0.0
 
 
-def _hosts(containers: Any) -> Iterator[str]:
+def hosts_in(containers: Iterable[Raw]) -> Iterator[str]:
+    """The `<service>.<namespace>.svc` names in env values of raw containers."""
     for container in containers:
         for entry in container.get("env") or ():
             value = entry.get("value") or ""
@@ -176,6 +182,25 @@ def _last_applied(kind: str, meta: Raw) -> set[tuple[str, str]]:
         return set()
 
 
-def with_settled(workload: Workload, settled: Record | None) -> Workload:
-    """The workload, with the record of its last finished rollout carried over from what was known before."""
-    return dataclasses.replace(workload, settled=settled)
+def failed(workload: Workload) -> Workload:
+    """The workload with its rollout taken for failed."""
+    return dataclasses.replace(workload, rollout=Rollout.FAILED)
+
+
+def _common(one: Record, other: Record) -> Record:
+    kept = ((name, tuple(entry for entry in entries if entry in dict(other).get(name, ()))) for name, entries in one)
+    return tuple((name, entries) for name, entries in kept if entries)
+
+
+def carried_over(old: Workload, new: Workload) -> Workload:
+    """The new state of a workload, with what only the old one can tell.
+
+    That is the record of its last finished rollout, and that a rollout has been stuck since.
+    """
+    if new.settled is None and old.settled is not None:
+        # A template that lacks a value makes pods without it, even if the value is back before they all are made.
+        new = dataclasses.replace(new, settled=_common(old.settled, new.record))
+    unmoved = new.progress is not None and new.progress == old.progress
+    if unmoved and old.rollout is Rollout.FAILED and new.rollout in (Rollout.PROGRESSING, Rollout.UNSEEN):
+        return failed(new)
+    return new

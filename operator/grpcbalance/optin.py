@@ -40,6 +40,7 @@ class OptIn:
     clients: tuple[Ref, ...]
     containers: tuple[str, ...]
     paused: bool
+    keep: bool
     problems: tuple[Problem, ...]
 
     @property
@@ -60,29 +61,22 @@ def read_opt_in(workload: Workload) -> OptIn:
                 f"{ANNOTATION_INJECTED} on the pod template cannot be read; the operator owns it; remove it",
             )
         )
-    if workload.annotation(ANNOTATION_ON_REMOVE) is not None:
-        problems.append(
-            _invalid(ANNOTATION_ON_REMOVE, "is not available in this version; while it stands nothing changes")
-        )
-    servers = _refs(workload, ANNOTATION_SERVER, problems)
-    if len(servers) > 1:
-        problems.append(_invalid(ANNOTATION_SERVER, "names more than one GrpcBalancedService; a workload serves one"))
     return OptIn(
-        server=servers[0] if servers else None,
+        server=_server(workload, problems),
         clients=_refs(workload, ANNOTATION_CLIENT, problems),
         containers=_containers(workload, problems),
-        paused=_paused(workload, problems),
+        paused=_choice(workload, ANNOTATION_PAUSED, ("true", "false"), problems) == "true",
+        keep=_choice(workload, ANNOTATION_ON_REMOVE, ("Keep", "Remove"), problems) == "Keep",
         problems=tuple(problems),
     )
 
 
-def local_roles(workload: Workload | None) -> dict[Role, set[Ref]]:
-    """Services that a workload names, by role. Only those of its namespace: nobody else may be part of their state."""
+def named_roles(workload: Workload | None) -> dict[Role, set[Ref]]:
+    """Services that a workload names, by role; whether those of other namespaces let it in is not asked."""
     if workload is None:
         return {Role.SERVER: set(), Role.CLIENT: set()}
-    opt_in, namespace = read_opt_in(workload), workload.ref.namespace
-    servers = {opt_in.server} if opt_in.server and opt_in.server.namespace == namespace else set()
-    return {Role.SERVER: servers, Role.CLIENT: {ref for ref in opt_in.clients if ref.namespace == namespace}}
+    opt_in = read_opt_in(workload)
+    return {Role.SERVER: {opt_in.server} if opt_in.server else set(), Role.CLIENT: set(opt_in.clients)}
 
 
 def _unknown(key: str) -> Problem:
@@ -121,6 +115,16 @@ def _refs(workload: Workload, key: str, problems: list[Problem]) -> tuple[Ref, .
     return tuple(refs)
 
 
+def _server(workload: Workload, problems: list[Problem]) -> Ref | None:
+    servers = _refs(workload, ANNOTATION_SERVER, problems)
+    if len(servers) > 1:
+        problems.append(_invalid(ANNOTATION_SERVER, "names more than one GrpcBalancedService; a workload serves one"))
+    abroad = [ref for ref in servers if ref.namespace != workload.ref.namespace]
+    if abroad:
+        problems.append(_invalid(ANNOTATION_SERVER, f"names {abroad[0]}; servers are in the namespace of their object"))
+    return servers[0] if servers and not abroad else None
+
+
 def _containers(workload: Workload, problems: list[Problem]) -> tuple[str, ...]:
     items = _items(workload, ANNOTATION_CONTAINERS, problems)
     bad = [item for item in items if not _CONTAINER.fullmatch(item)]
@@ -129,8 +133,8 @@ def _containers(workload: Workload, problems: list[Problem]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in items if item not in bad))
 
 
-def _paused(workload: Workload, problems: list[Problem]) -> bool:
-    value = workload.annotation(ANNOTATION_PAUSED)
-    if value not in (None, "true", "false"):
-        problems.append(_invalid(ANNOTATION_PAUSED, f'is {value[:80]!r}; write "true" or "false"'))
-    return value == "true"
+def _choice(workload: Workload, key: str, choices: tuple[str, str], problems: list[Problem]) -> str | None:
+    value = workload.annotation(key)
+    if value is not None and value not in choices:
+        problems.append(_invalid(key, f'is {value[:80]!r}; write "{choices[0]}" or "{choices[1]}"'))
+    return value

@@ -13,13 +13,15 @@ from typing import Any
 from . import inject
 from .api import Reason
 from .inject import Entry
-from .model import Ref, Role, Rollout, Workload
+from .model import Ref, Role, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_PAUSED, value_hash
 from .optin import OptIn, Problem, read_opt_in
 from .roles import RoleState, ServiceState, Situation, read_roles
 from .safety import is_safe, unsafe_message
 
 CONFIGURED, PENDING, REFUSED = "Configured", "Pending", "Refused"
+# For Situation.carried: nothing is remembered, but status says that it was configured with these values.
+ANYTHING = "*"
 ON_DELETE = (
     "the values are in the template, and pods get them when they are replaced, which this workload leaves to people: "
     "its updateStrategy is OnDelete, or a partition holds pods back"
@@ -37,6 +39,7 @@ _REFUSALS = frozenset(
         Reason.VARIABLE_CLASH,
         Reason.NAMESPACE_NOT_ALLOWED,
         Reason.API_REFUSED,
+        Reason.CONTESTED,
     }
 )
 
@@ -55,10 +58,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A patch body to send now, or None, and the findings that explain it."""
+    """A patch body to send now, or None, and the findings that explain it.
+
+    `fingerprint` stands for all that is wanted, `carried` says that the template has it, `restores` that it had it
+    before: what is due now only puts back what somebody took away. `kept_back` is a patch that is due and has to wait.
+    """
 
     patch: dict[str, Any] | None
     findings: tuple[Finding, ...]
+    fingerprint: str
+    carried: bool
+    restores: bool
+    kept_back: dict[str, Any] | None = None
 
 
 def decide(
@@ -78,19 +89,29 @@ def decide(
     wanted = _merge(part for part in parts if part.problem is None)
     # While anything is unresolved nothing is taken away: the old values still work.
     resolved = not opt_in.problems and all(part.problem is None for part in parts)
-    changes = inject.changes(workload, wanted, remove=resolved and workload.controller is None)
-    gate = None if changes.patch is None else _gate(workload, opt_in, endangered, situation)
+    kept = workload.controller is not None or (opt_in.keep and not opt_in.refs)
+    changes = inject.changes(workload, wanted, remove=resolved and not kept)
+    fingerprint = inject.fingerprint(wanted)
+    restores = changes.patch is not None and (
+        situation.carried == fingerprint or (situation.carried == ANYTHING and not changes.removes)
+    )
+    gate = None
+    if changes.patch is not None:
+        gate = _held(opt_in, workload, states.values(), situation.taken if restores else None)
+        gate = gate or _restart(workload, endangered, situation)
     findings = tuple(_finding(part, workload, gate, situation) for part in parts)
     if opt_in.problems and not findings:
         findings = (_whole(opt_in.problems[0]),)
     if changes.patch is not None:
         findings += _untold(findings, gate, situation)
-    return Decision(None if gate else changes.patch, findings)
+    carried = changes.patch is None and resolved
+    sent, kept_back = (None, changes.patch) if gate else (changes.patch, None)
+    return Decision(sent, findings, fingerprint, carried, restores, kept_back)
 
 
 def _untold(findings: tuple[Finding, ...], gate: Problem | None, situation: Situation) -> tuple[Finding, ...]:
     """What keeps a patch back although no role tells of it: a removal concerns a role that is no more."""
-    problem = gate or (Problem(Reason.API_REFUSED, situation.refusal) if situation.refusal else None)
+    problem = gate or (Problem(situation.refused_as, situation.refusal) if situation.refusal else None)
     if problem is None or any(finding.reason is problem.reason for finding in findings):
         return ()
     return (_whole(problem),)
@@ -115,16 +136,33 @@ def _merge(parts: Iterable[RoleState]) -> dict[str, dict[str, str]]:
     return merged
 
 
-def _gate(
-    workload: Workload, opt_in: OptIn, endangered: Callable[[], Iterable[Ref]], situation: Situation
+def _held(
+    opt_in: OptIn, workload: Workload, states: Iterable[ServiceState | None], taken: Problem | None
 ) -> Problem | None:
-    """Why a patch that is due is not sent now: each of these ends by itself or by what its message says."""
+    """Why a patch that is due is not sent now, whatever it would restart. Each ends by what its message says."""
     if opt_in.paused:
         return Problem(Reason.PAUSED, f"a change is due; remove annotation {ANNOTATION_PAUSED} to let it happen")
     if workload.paused:
         return Problem(Reason.DEPLOYMENT_PAUSED, "its rollout is paused; the change waits for kubectl rollout resume")
+    if taken is not None:
+        return taken
+    for state in filter(None, states):
+        # One in another namespace stops only its own: no tenant can block the others.
+        near = (workload.ref.namespace, state.ref.namespace)
+        failed = next((ref for ref in state.failed if ref != workload.ref and ref.namespace in near), None)
+        if failed is not None:
+            return Problem(Reason.ROLLOUT_STOPPED, _stopped(workload, failed))
+    return None
+
+
+def _stopped(workload: Workload, failed: WorkloadRef) -> str:
+    who = f"{failed.kind} {failed.name}" if failed.namespace == workload.ref.namespace else "another workload"
+    return f"the rollout of {who} failed; this one is not begun until that is mended"
+
+
+def _restart(workload: Workload, endangered: Callable[[], Iterable[Ref]], situation: Situation) -> Problem | None:
+    """Why pods are not replaced now, which a patch of the template would do."""
     if not workload.rolls:
-        # Writing restarts nothing.
         return None
     hurt = next(iter(endangered()), None) if workload.replicas > 0 and not is_safe(workload) else None
     if hurt is not None:
@@ -149,7 +187,7 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
     states = inject.entries(workload, part.wanted)
     if any(state in (Entry.ABSENT, Entry.STALE) for state in states.values()):
         if situation.refusal and gate is None:
-            return Problem(Reason.API_REFUSED, situation.refusal)
+            return Problem(situation.refused_as, situation.refusal)
         return gate or Problem(Reason.PENDING, "the values are about to be written")
     foreign = [key for key, state in states.items() if state is Entry.FOREIGN]
     if foreign:

@@ -11,27 +11,32 @@ from dataclasses import dataclass, replace
 from . import inject
 from .api import Reason
 from .desired import Resolution, resolve, serving
+from .failures import failed_rollouts
 from .inject import Entry, choose_containers
-from .model import Ref, Role, Rollout, ServiceSnapshot, Workload
+from .model import Ref, Role, Rollout, ServiceSnapshot, Workload, WorkloadRef
 from .names import value_hash
 from .optin import OptIn, Problem, read_opt_in
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What a workload must know of a service it names."""
+    """What a workload must know of a service it names. `failed` are workloads of which our rollout failed."""
 
     ref: Ref
     resolution: Resolution | Problem
     serving: bool
     servers_settled: bool
+    failed: tuple[WorkloadRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What a decision depends on beside the objects: rollouts in flight, and how long this workload waited.
 
-    `refusal` is what the API server answered to the last write to this workload, if it refused.
+    `refusal` is what the API server answered to the last write to this workload, if it refused, and `refused_as` the
+    reason that is told with it: --dry-run refuses in its place. `carried` is the
+    fingerprint of all values at the time when the template was last as wanted, if known; `taken` is why these are not
+    put back now when somebody took them away.
     """
 
     rollouts: int = 0
@@ -39,6 +44,11 @@ class Situation:
     waited: float = 0.0
     server_wait: float = 300.0
     refusal: str | None = None
+    refused_as: Reason = Reason.API_REFUSED
+    carried: str | None = None
+    taken: Problem | None = None
+    # The operator sees no other namespace than the workload's.
+    one_namespace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ def service_state(snapshot: ServiceSnapshot, cluster_domain: str) -> ServiceStat
         ref=snapshot.ref,
         resolution=resolution,
         serving=serving(snapshot, resolution),
+        failed=failed_rollouts(snapshot),
         servers_settled=all(_server_settled(server, resolution) for server in snapshot.servers),
     )
 
@@ -79,7 +90,8 @@ def _server_settled(workload: Workload, resolution: Resolution) -> bool:
     if part.problem is not None or opt_in.problems or workload.controller is not None:
         return True
     due = any(state in (Entry.ABSENT, Entry.STALE) for state in inject.entries(workload, part.wanted).values())
-    return inject.duplicates(workload, part.wanted) != () or not (due or workload.rollout is Rollout.PROGRESSING)
+    rolling = workload.rollout in (Rollout.PROGRESSING, Rollout.UNSEEN)
+    return inject.duplicates(workload, part.wanted) != () or not (due or rolling)
 
 
 def read_roles(
@@ -97,7 +109,7 @@ def _roles(
     roles: list[tuple[Role, Ref]] = [*named, *((Role.CLIENT, ref) for ref in opt_in.clients)]
     parts: list[RoleState] = []
     for role, ref in roles:
-        problem = _problem(workload, opt_in, ref, states.get(ref))
+        problem = _problem(workload, opt_in, ref, states.get(ref), situation.one_namespace)
         if problem is not None:
             parts.append(RoleState(ref, role, problem=problem))
             continue
@@ -113,7 +125,9 @@ def _roles(
     return parts
 
 
-def _problem(workload: Workload, opt_in: OptIn, ref: Ref, state: ServiceState | None) -> Problem | None:
+def _problem(
+    workload: Workload, opt_in: OptIn, ref: Ref, state: ServiceState | None, one_namespace: bool
+) -> Problem | None:
     """What blocks a role before its values are looked at."""
     if opt_in.problems:
         return opt_in.problems[0]
@@ -122,10 +136,18 @@ def _problem(workload: Workload, opt_in: OptIn, ref: Ref, state: ServiceState | 
             Reason.CONTROLLED,
             f"it belongs to {workload.controller}, which would undo the change; annotate that",
         )
-    if ref.namespace != workload.ref.namespace:
-        return Problem(Reason.NAMESPACE_NOT_ALLOWED, f"{ref} is in another namespace, and does not let this one in")
+    abroad = ref.namespace != workload.ref.namespace
+    if state is None and abroad:
+        # The same words whether it is missing or lets nobody in: neither may be learnt from here.
+        why = f"no GrpcBalancedService {ref} lets this namespace in; its owner may, by spec.allowedClients"
+        if one_namespace:
+            why = f"{ref} is in another namespace, and this operator works in one namespace only"
+        return Problem(Reason.NAMESPACE_NOT_ALLOWED, why)
     if state is None:
         return Problem(Reason.SERVICE_MISSING, f"there is no GrpcBalancedService {ref.name!r} in this namespace")
+    if isinstance(state.resolution, Problem) and abroad:
+        # Its message may name what only its own namespace may see.
+        return Problem(Reason.NOT_ACCEPTED, f"{ref} is not accepted; ask its owner")
     if isinstance(state.resolution, Problem):
         return Problem(Reason.NOT_ACCEPTED, f"{ref.name} is not accepted: {state.resolution.message}")
     return None
@@ -185,6 +207,10 @@ def _checked(part: RoleState, workload: Workload) -> RoleState:
     return replace(part, problem=Problem(Reason.DUPLICATE_ENV, why))
 
 
+def _seen_from(service: Ref, other: Ref) -> str:
+    return other.name if other.namespace == service.namespace else str(other)
+
+
 def _without_clashes(parts: list[RoleState]) -> list[RoleState]:
     """Refuse every role that shares a variable name with another one in the same container."""
     users: dict[tuple[str, str], list[RoleState]] = {}
@@ -196,7 +222,7 @@ def _without_clashes(parts: list[RoleState]) -> list[RoleState]:
     for part in parts:
         shared = next((key for key, by in users.items() if part in by and len(by) > 1), None)
         if shared is not None and part.problem is None:
-            others = ", ".join(str(other.ref.name) for other in users[shared] if other is not part)
+            others = ", ".join(_seen_from(part.ref, other.ref) for other in users[shared] if other is not part)
             why = f"{shared[1]} would also be set for {others}; rename one of them in the object's env"
             part = replace(part, problem=Problem(Reason.VARIABLE_CLASH, why))  # noqa: PLW2901  # the list holds what became of it
         result.append(part)

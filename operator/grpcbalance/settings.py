@@ -13,6 +13,7 @@ from typing import Any, Final
 
 DEFAULT_DOMAIN: Final = "cluster.local"
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def _setting(default: Any, text: str, **bounds: Any) -> Any:
@@ -24,6 +25,11 @@ def _setting(default: Any, text: str, **bounds: Any) -> Any:
 class Settings:
     """All settings. Times are seconds."""
 
+    namespace: str | None = _setting(
+        None,
+        "Work in this namespace only; nothing of the cluster's scope is read, so that Roles are permission enough. "
+        "By default in all namespaces.",
+    )
     max_concurrent_rollouts: int = _setting(
         10,
         "Rollouts in flight at most, among all annotated workloads. More of them start as others finish.",
@@ -39,6 +45,13 @@ class Settings:
         300.0,
         "Seconds that a client waits at most for its servers to be configured first.",
         low=0.0,
+        high=86_400.0,
+    )
+    rollout_deadline: float = _setting(
+        600.0,
+        "Seconds without progress after which a rollout counts as failed, where Kubernetes itself sets no deadline: "
+        "StatefulSets, DaemonSets, Deployments with an endless one.",
+        low=1.0,
         high=86_400.0,
     )
     workers: int = _setting(16, "Objects worked on at the same time.", low=1, high=256)
@@ -64,6 +77,10 @@ class Settings:
         low=0.0,
         high=86_400.0,
     )
+    dry_run: bool = _setting(
+        False,
+        "Write nothing but Events, which tell what would be written; so do the log and a metric.",
+    )
     http_address: str = _setting(
         ":8080", "Where /livez, /readyz and /metrics are served: HOST:PORT; an empty host is every address."
     )
@@ -78,6 +95,8 @@ class Settings:
         if len(self.cluster_domain) > 200 or not _DOMAIN.fullmatch(self.cluster_domain):
             raise ValueError(f"cluster domain {self.cluster_domain!r} is not a DNS name without trailing dot")
         split_address(self.http_address)
+        if self.namespace is not None and not _NAMESPACE.fullmatch(self.namespace):
+            raise ValueError(f"namespace {self.namespace!r} is not the name of a namespace")
 
 
 def split_address(address: str) -> tuple[str | None, int]:

@@ -28,7 +28,8 @@ class Slots:
         if concerns_us and new is not None and new.rollout is Rollout.PROGRESSING and not new.paused:
             self.in_flight.add(ref)
             return []
-        if ref not in self.in_flight:
+        # What the controller has not seen yet may roll, if we wrote it, or be an annotation only.
+        if ref not in self.in_flight or (new is not None and new.rollout is Rollout.UNSEEN and not new.paused):
             return []
         self.in_flight.discard(ref)
         return self.following(1)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .api import MAX_WORKLOADS, ConditionType
+from .api import MAX_WORKLOADS, ConditionType, Reason
 from .conditions import Check, Observed, evaluate, is_ready
 from .desired import Resolution
 from .model import Endpoint, Workload, WorkloadRef
@@ -18,11 +18,18 @@ _WORKLOAD_MESSAGE_LENGTH: Final = 512
 _CONTAINERS: Final = 32
 
 
-def make_status(o: Observed, previous: dict[str, Any], generation: int, now: str) -> dict[str, Any]:
-    """The whole `.status`. `previous` is the stored one, for transition times; `now` is RFC 3339 in UTC."""
+def make_status(
+    o: Observed, previous: dict[str, Any], generation: int, now: str, restored: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """The whole `.status`. `previous` is the stored one, for transition times; `now` is RFC 3339 in UTC.
+
+    `restored` are the accounts of variables that somebody takes away (`contest`).
+    """
     resolution = o.resolution if isinstance(o.resolution, Resolution) else None
     ready = sum(map(is_ready, o.endpoints))
-    listed = sorted((*o.servers, *o.clients), key=_trouble_first)
+    # Names of workloads in other namespaces are not for the readers of this one.
+    own = (pair for pair in (*o.servers, *o.clients) if pair[0].ref.namespace == o.snapshot.ref.namespace)
+    listed = sorted(own, key=_trouble_first)
     status = {
         "observedGeneration": generation,
         "target": resolution and resolution.target,
@@ -41,9 +48,21 @@ def make_status(o: Observed, previous: dict[str, Any], generation: int, now: str
         "clients": _workload_counts(o.clients),
         "workloads": [_workload(*pair) for pair in listed[:MAX_WORKLOADS]],
         "omittedWorkloads": max(0, len(listed) - MAX_WORKLOADS) or None,
+        "restored": list(restored[:MAX_WORKLOADS]) or None,
         "conditions": _conditions(evaluate(o), previous, generation, now),
     }
     return {key: value for key, value in status.items() if value is not None}
+
+
+def lacking(
+    status: dict[str, Any], previous: dict[str, Any], missing: str, generation: int, now: str
+) -> dict[str, Any]:
+    """`status` with Ready false for permissions that the operator lacks. Conditions that are not in it are unknown."""
+    unknown = dict.fromkeys(ConditionType, Check("Unknown", Reason.MISSING_PERMISSION, missing))
+    checks = unknown | {ConditionType.READY: Check("False", Reason.MISSING_PERMISSION, missing)}
+    told = {c["type"]: c for c in status.get("conditions") or () if c["type"] != ConditionType.READY}
+    made = _conditions(checks, previous, generation, now)
+    return status | {"conditions": [told.get(condition["type"], condition) for condition in made]}
 
 
 def _conditions(

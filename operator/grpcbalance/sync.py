@@ -8,14 +8,14 @@ objects are no more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .errors import Gone, Invalid, KubeError
-from .kinds import WORKLOADS
-from .names import GROUP, LABEL_SERVICE, PLURAL, VERSION
+from .watched import KINDS, Kind
 
 logger = logging.getLogger(__name__)
 
@@ -27,33 +27,6 @@ _AFTER_RELIST: Final = 5.0
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 # A kind that is said to be gone is asked for twice: while an API server starts it knows no kinds of CRDs.
 _GONE_TWICE: Final = 5.0
-
-
-class Kind(NamedTuple):
-    """A kind as it is listed and watched. `optional`: its definition may come later, or go."""
-
-    group: str
-    version: str
-    plural: str
-    label_selector: str = ""
-    optional: bool = False
-
-    @property
-    def path(self) -> str:
-        """Of the LIST over all namespaces."""
-        prefix = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        return f"{prefix}/{self.plural}"
-
-
-KINDS: Final = (
-    Kind(GROUP, VERSION, PLURAL, optional=True),
-    Kind("", "v1", "services"),
-    Kind("discovery.k8s.io", "v1", "endpointslices", label_selector=LABEL_SERVICE),
-    Kind("", "v1", "namespaces"),
-    *(Kind(workload.group, workload.version, workload.plural) for workload in WORKLOADS),
-)
-# Verbs that listing and watching need, per kind; manifests/ is compared with it.
-VERBS: Final = frozenset({"list", "watch"})
 
 
 class Store(Protocol[K_co]):
@@ -88,8 +61,8 @@ class Listener(Protocol):
     def resync_failed(self, kind: str) -> None:
         """A complete listing failed."""
 
-    def synced(self) -> None:
-        """Every kind was listed once."""
+    def synced(self, everything: bool) -> None:
+        """Whether every kind is known by now; not any more, when a permission went."""
 
 
 class _State:
@@ -97,7 +70,10 @@ class _State:
 
     def __init__(self) -> None:
         self.trouble = "not listed yet"
-        self.listed = False
+        # ever listed; listed, and kept up to date since
+        self.listed = self.current = False
+        # the next attempt is due at once
+        self.retry = asyncio.Event()
         # uids that a watch saw deleted since the listing in progress began, None when there is none
         self.deleted: set[str] | None = None
         self.due = asyncio.Event()
@@ -107,7 +83,11 @@ class _State:
 
 
 class Sync(Generic[K]):
-    """Feeds a store from listings and watches, and hands the keys on. One event loop owns it."""
+    """Feeds a store from listings and watches, and hands the keys on. One event loop owns it.
+
+    `done` is set while everything is known, `undone` while it is not: before the first listings, and while a kind
+    is barred.
+    """
 
     def __init__(
         self,
@@ -116,12 +96,17 @@ class Sync(Generic[K]):
         enqueue: Callable[[Iterable[K], bool], None],
         listener: Listener,
         interval: float,
+        kinds: tuple[Kind, ...] = KINDS,
     ) -> None:
         """`enqueue` takes keys and whether they are backlog; `interval` is the seconds between two listings."""
         self._source, self._store, self._enqueue, self._listener = source, store, enqueue, listener
         self._interval = interval
-        self._states = {kind.plural: _State() for kind in KINDS}
-        self.done = asyncio.Event()
+        self._kinds = kinds
+        self._states = {kind.plural: _State() for kind in kinds}
+        self._barred: frozenset[str] = frozenset()
+        self.done, self.undone = asyncio.Event(), asyncio.Event()
+        self.undone.set()
+        self._news = asyncio.Event()
 
     def trouble(self) -> dict[str, str]:
         """What keeps each kind from being known, by plural; empty when all is well."""
@@ -143,23 +128,50 @@ class Sync(Generic[K]):
         for state in self._states.values():
             self._wish(state, _AFTER_RELIST)
 
-    async def seed(self) -> None:
-        """Until every kind has been listed once, however long that takes. Nothing is enqueued."""
-        async with asyncio.TaskGroup() as group:
-            for kind in KINDS:
-                group.create_task(self._until_listed(kind, enqueue=False), name=f"seed {kind.plural}")
-        self._listener.synced()
-        self.done.set()
+    def bar(self, plurals: Iterable[str]) -> None:
+        """Say which kinds may not be listed or watched now. Such a kind is unknown until it was listed afterwards."""
+        barred = frozenset(plurals) & self._states.keys()
+        for plural in barred ^ self._barred:
+            self._states[plural].current = False
+            self._wish(self._states[plural], 0.0)
+        self._barred = barred
+        for state in self._states.values():
+            state.retry.set()
+        self._settle()
+
+    @property
+    def watchable(self) -> tuple[Kind, ...]:
+        """Kinds that are not barred."""
+        return tuple(kind for kind in self._kinds if kind.plural not in self._barred)
+
+    async def ready(self) -> None:
+        """Return when everything that may be listed has been: from then on it may be watched."""
+        while not all(state.current or plural in self._barred for plural, state in self._states.items()):
+            self._news.clear()
+            await self._news.wait()
 
     async def run(self) -> None:
-        """List each kind every so often, for ever; begins to count when all were listed once."""
+        """List each kind, however long the first time takes, then every so often, for ever.
+
+        The first listing of a kind enqueues nothing: who waits for `done` has everything done then.
+        """
         async with asyncio.TaskGroup() as group:
-            for kind in KINDS:
-                group.create_task(self._again_and_again(kind), name=f"resync {kind.plural}")
+            for kind in self._kinds:
+                group.create_task(self._again_and_again(kind), name=f"list {kind.plural}")
+
+    def _settle(self) -> None:
+        """Set `done` and `undone` to what is so, and wake who waits."""
+        everything = not self._barred and all(state.current for state in self._states.values())
+        if everything != self.done.is_set():
+            before, now = (self.undone, self.done) if everything else (self.done, self.undone)
+            before.clear()
+            now.set()
+            self._listener.synced(everything)
+        self._news.set()
 
     async def _again_and_again(self, kind: Kind) -> None:
         state = self._states[kind.plural]
-        await self.done.wait()
+        await self._until_listed(kind, enqueue=False)
         while True:
             self._wish(state, self._interval * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, no secret
             await state.due.wait()
@@ -182,6 +194,7 @@ class Sync(Generic[K]):
     async def _until_listed(self, kind: Kind, *, enqueue: bool) -> None:
         state, attempt, complaint = self._states[kind.plural], 0, ""
         while True:
+            state.retry.clear()
             try:
                 await self._list(kind, state, enqueue=enqueue)
             except KubeError as error:
@@ -193,13 +206,19 @@ class Sync(Generic[K]):
                 if not state.listed or isinstance(error, Invalid):
                     # Once all is known, an API server that is away makes nothing unknown; a missing permission does.
                     state.trouble = str(error)
-                delay = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
-                await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, no secret
+                await self._pause(state, _BACKOFF[min(attempt, len(_BACKOFF) - 1)])
                 attempt += 1
             else:
                 state.trouble = ""
-                state.listed = True
+                state.listed = state.current = True
+                self._settle()
                 return
+
+    async def _pause(self, state: _State, delay: float) -> None:
+        """Wait before the next attempt, unless there is reason to believe that it will go better now."""
+        with contextlib.suppress(TimeoutError):
+            spread = delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
+            await asyncio.wait_for(state.retry.wait(), spread)
 
     async def _list(self, kind: Kind, state: _State, *, enqueue: bool) -> None:
         """One complete listing. Only what was known before it began, and is still the same object, can be dead."""

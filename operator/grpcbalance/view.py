@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from . import observe, observe_workload
+from .allowed import lets_in
+from .failures import has_failed
 from .index import Index
 from .kinds import BY_PLURAL
 from .model import (
@@ -28,7 +30,7 @@ from .model import (
     WorkloadRef,
 )
 from .names import PLURAL
-from .optin import local_roles
+from .optin import named_roles
 from .slots import Slots
 from .versions import Versions
 
@@ -53,6 +55,8 @@ class View:
         self._slices: Index[Ref, Ref] = Index()
         self._servers: Index[Ref, WorkloadRef] = Index()
         self._clients: Index[Ref, WorkloadRef] = Index()
+        # namespace -> its workloads that are, or ask to be, clients of objects elsewhere
+        self._abroad: Index[str, WorkloadRef] = Index()
         # `<service>.<namespace>.svc` -> workloads whose template names it
         self._hosts: Index[str, WorkloadRef] = Index()
         self.slots = Slots()
@@ -127,78 +131,98 @@ class View:
     def _put_service(self, new: Service) -> set[Key]:
         old = self.services.get(new.ref)
         self.services[new.ref] = new
-        self._owned.move(new.ref, _owner(old), _owner(new))
-        if old is not None and _same(old, new):
+        self._owned.move(new.ref, observe.owner_of(old), observe.owner_of(new))
+        if old is not None and observe.same(old, new):
             return set()
-        return self._service_concerned(new.ref, _owner(old) | _owner(new))
+        return self._service_concerned(new.ref, observe.owner_of(old) | observe.owner_of(new))
 
     def _drop_service(self, ref: Ref) -> set[Key]:
         old = self.services.pop(ref, None)
-        self._owned.move(ref, _owner(old), set())
-        return self._service_concerned(ref, _owner(old)) if old else set()
+        self._owned.move(ref, observe.owner_of(old), set())
+        return self._service_concerned(ref, observe.owner_of(old)) if old else set()
 
     def _put_slice(self, ref: Ref, new: Slice | None) -> set[Key]:
         old = self.slices.pop(ref, None)
         if new is not None:
             self.slices[ref] = new
-        before, after = _owner(old), _owner(new)
+        before, after = observe.owner_of(old), observe.owner_of(new)
         self._slices.move(ref, before, after)
         if old == new:
             return set()
         owners = before | after
         keys: set[Key] = {StatusKey(*owner) for owner in owners}
-        if _serves(old) != _serves(new):
+        if observe.serves(old) != observe.serves(new):
             # Clients may have been waiting for the first ready endpoint, or for the port.
             keys |= {WorkloadKey(*client) for owner in owners for client in self._clients[owner]}
         return keys
 
     def _put_namespace(self, name: str, new: Namespace | None) -> set[Key]:
-        if new is None:
-            self.namespaces.pop(name, None)
-        else:
+        old = self.namespaces.pop(name, None)
+        if new is not None:
             self.namespaces[name] = new
-        return set()
+        if old == new:
+            return set()
+        # Its labels decide who lets its clients in.
+        clients = self._abroad[name]
+        called = {ref for client in clients for ref in named_roles(self.workloads[client])[Role.CLIENT]}
+        if (old.mesh if old else ()) != (new.mesh if new else ()):
+            called |= {ref for ref in self.balanced if ref.namespace == name}
+        return {*(WorkloadKey(*client) for client in clients), *(StatusKey(*ref) for ref in called)}
 
     def _put_workload(self, ref: WorkloadRef, new: Workload | None) -> set[Key]:
         old = self.workloads.get(ref)
-        if new is not None and old is not None and new.settled is None and new.uid == old.uid:
-            new = observe_workload.with_settled(new, old.settled)
+        if new is not None and old is not None and new.uid == old.uid:
+            new = observe_workload.carried_over(old, new)
         if new is None:
             self.workloads.pop(ref, None)
         else:
             self.workloads[ref] = new
-        if old is not None and new is not None and _same(old, new):
+        if old is not None and new is not None and observe.same(old, new):
             return set()
         return self._workload_changed(ref, old, new)
 
     def _workload_changed(self, ref: WorkloadRef, old: Workload | None, new: Workload | None) -> set[Key]:
-        before, after = local_roles(old), local_roles(new)
+        before, after = named_roles(old), named_roles(new)
         for role, index in ((Role.SERVER, self._servers), (Role.CLIENT, self._clients)):
             index.move(ref, before[role], after[role])
+        self._abroad.mark(ref.namespace, ref, any(called.namespace != ref.namespace for called in after[Role.CLIENT]))
         hosts = (old.hosts if old else frozenset(), new.hosts if new else frozenset())
         self._hosts.move(ref, set(hosts[0]), set(hosts[1]))
         # One that is gone is looked at too, to be forgotten.
         keys: set[Key] = {WorkloadKey(*ref)} if old or new else set()
         refs = {r for roles in (before, after) for named in roles.values() for r in named}
-        keys |= {StatusKey(*r) for r in refs}
+        # Others are stopped by one whose rollout failed, or go on.
+        failed = [
+            set().union(*roles.values()) if has_failed(w) else set() for w, roles in ((old, before), (new, after))
+        ]
+        keys |= {WorkloadKey(*user) for r in failed[0] ^ failed[1] for user in self._servers[r] | self._clients[r]}
+        # Who is not let in concerns nobody but itself.
+        keys |= {StatusKey(*r) for r in refs if self.lets_in(r, ref.namespace)}
         # Clients wait for servers, servers are held for clients, and any server may be the one that tells the port.
         for served in before[Role.SERVER] | after[Role.SERVER]:
             keys |= {ServiceKey(*served)}
             keys |= {WorkloadKey(*user) for user in self._clients[served] | self._servers[served]}
         if hosts[0] != hosts[1] or before[Role.CLIENT] != after[Role.CLIENT]:
-            for called in before[Role.CLIENT] | after[Role.CLIENT]:
-                keys |= {WorkloadKey(*server) for server in self._servers[called]}
-            keys |= {ServiceKey(*owner) for host in hosts[0] ^ hosts[1] for owner in self._owners_of(host)}
+            owners = {owner for host in hosts[0] ^ hosts[1] for owner in self._owners_of(host)}
+            called = {r for r in before[Role.CLIENT] | after[Role.CLIENT] if self.lets_in(r, ref.namespace)}
+            keys |= {WorkloadKey(*server) for service in called | owners for server in self._servers[service]}
+            keys |= {ServiceKey(*owner) for owner in owners}
         return keys | {WorkloadKey(*following) for following in self.slots.changed(ref, old, new)}
+
+    def mark_stuck(self, ref: WorkloadRef) -> set[Key]:
+        """Take an unfinished rollout for a failed one, until something of it moves."""
+        old = self.workloads[ref]
+        self.workloads[ref] = stuck = observe_workload.failed(old)
+        return self._workload_changed(ref, old, stuck)
 
     def wait_for_slot(self, ref: WorkloadRef) -> None:
         """Put a workload in the line for a rollout slot."""
         workload = self.workloads.get(ref)
-        self.slots.wait(ref, client=workload is not None and not local_roles(workload)[Role.SERVER])
+        self.slots.wait(ref, client=workload is not None and not named_roles(workload)[Role.SERVER])
 
     def servers_in_line(self, ref: WorkloadRef) -> bool:
         """Whether a server of what this workload calls waits for a rollout slot."""
-        called = local_roles(self.workloads.get(ref))[Role.CLIENT]
+        called = (r for r in named_roles(self.workloads.get(ref))[Role.CLIENT] if self.lets_in(r, ref.namespace))
         return any(server in self.slots.waiting for service in called for server in self._servers[service] - {ref})
 
     # -- what a change concerns --------------------------------------------------------------------------
@@ -217,13 +241,13 @@ class View:
 
     def _owners_of(self, host: str) -> set[Ref]:
         name, namespace = host.split(".")[:2]
-        return _owner(self.services.get(Ref(namespace, name)))
+        return observe.owner_of(self.services.get(Ref(namespace, name)))
 
     def all_keys(self) -> Iterator[Key]:
         """Every key, in the order that settles soonest: Services, servers, clients, then status."""
         refs = dict.fromkeys([*self.balanced, *self._owned])
         yield from (ServiceKey(*ref) for ref in refs)
-        servers = [ref for ref, w in self.workloads.items() if local_roles(w)[Role.SERVER]]
+        servers = [ref for ref, w in self.workloads.items() if named_roles(w)[Role.SERVER]]
         yield from (WorkloadKey(*ref) for ref in dict.fromkeys([*servers, *self.workloads]))
         yield from (StatusKey(*ref) for ref in self.balanced)
 
@@ -233,6 +257,8 @@ class View:
         """All that decides about one GrpcBalancedService, present or gone."""
         balanced = self.balanced.get(ref)
         owned = tuple(self.services[name] for name in sorted(self._owned[ref]))
+        clients = tuple(self.workloads[w] for w in sorted(self._clients[ref]) if self.lets_in(ref, w.namespace))
+        namespaces = sorted({ref.namespace, *(client.ref.namespace for client in clients)})
         return ServiceSnapshot(
             ref=ref,
             balanced=balanced,
@@ -241,10 +267,18 @@ class View:
             referenced=self._referenced(balanced),
             slices=tuple(self.slices[name] for name in sorted(self._slices[ref])),
             servers=tuple(self.workloads[name] for name in sorted(self._servers[ref])),
-            clients=tuple(self.workloads[name] for name in sorted(self._clients[ref])),
+            clients=clients,
+            namespaces=tuple(self.namespaces[name] for name in namespaces if name in self.namespaces),
             referrers=tuple((s.ref.name, tuple(sorted(self._hosts[observe.host_of(s)]))) for s in owned),
             refusal=refusal,
         )
+
+    def lets_in(self, ref: Ref, namespace: str) -> bool:
+        """Whether workloads of a namespace may be clients of a service: always of one of their own, present or gone."""
+        balanced = self.balanced.get(ref)
+        if balanced is None:
+            return namespace == ref.namespace
+        return lets_in(balanced, namespace, self.namespaces.get(namespace))
 
     def _referenced(self, balanced: Balanced | None) -> Service | None:
         if balanced is None or balanced.service_ref is None:
@@ -261,19 +295,3 @@ class View:
             services = [self.services[name] for name in sorted(self._owned[owner])]
             if any(set(s.selector) <= labels and self._hosts[observe.host_of(s)] - {workload.ref} for s in services):
                 yield owner
-
-
-def _same(old: Service | Workload, new: Service | Workload) -> bool:
-    return observe.without_version(old) == observe.without_version(new)
-
-
-def _owner(item: Service | Slice | None) -> set[Ref]:
-    # Our label alone may have been copied; a Service that we do not manage must never be marked or deleted.
-    foreign = isinstance(item, Service) and not item.managed
-    return {Ref(item.ref.namespace, item.balanced)} if item and item.balanced and not foreign else set()
-
-
-def _serves(piece: Slice | None) -> tuple[str, tuple[int, ...]] | None:
-    """What a slice says of its Service to clients: its name and ports while an endpoint is ready."""
-    ready = piece is not None and any(endpoint.ready for endpoint in piece.endpoints)
-    return (piece.service_name, piece.ports) if piece is not None and ready else None

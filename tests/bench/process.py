@@ -81,6 +81,14 @@ class Metrics:
         for metric in text_string_to_metric_families(text):
             yield from metric.samples
 
+    def wait(self, family: str, value: float, within: float) -> None:
+        """Wait until the sum of a metric over all label sets has a value."""
+        deadline = time.monotonic() + within
+        while (found := self.total(family)) != value:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{family} is {found:g}, not {value:g}, after {within:g} s")
+            time.sleep(0.2)
+
     def wait_drained(self, within: float) -> None:
         """Wait until nothing is queued or worked on."""
         deadline = time.monotonic() + within

@@ -40,6 +40,7 @@ def test_object_and_annotations_give_a_ready_service(shop: Shop) -> None:
     assert shop.env("orders")[MAX_AGE] == "300000"
     assert {c["type"] for c in status["conditions"]} == {
         "Ready", "Accepted", "ServiceReady", "EndpointsReady", "ServersConfigured", "ClientsConfigured", "RolloutSafe",
+        "HeadlessEffective",
     }  # fmt: skip
     assert all(c["observedGeneration"] == balanced["metadata"]["generation"] for c in status["conditions"])
 

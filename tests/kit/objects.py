@@ -10,6 +10,12 @@ from lab.install import echo_image_name
 Object = dict[str, Any]
 
 PORT = 5000
+# What each kind's spec has in common with a Deployment's.
+_KEPT = {
+    "StatefulSet": ("replicas", "selector", "minReadySeconds", "template"),
+    "DaemonSet": ("selector", "minReadySeconds", "template"),
+    "CronJob": (),
+}
 # Variables by which a server knows its own name and address.
 IDENTITY = [
     {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -92,6 +98,20 @@ def idle(
     if ports:
         container["ports"] = [{"containerPort": port} for port in ports]
     return deployment(name, container, replicas=replicas, **more)
+
+
+def as_kind(kind: str, made: Object, **spec: Any) -> Object:
+    """The workload that `made`, a Deployment, describes, as another kind; `spec` are fields of that kind."""
+    if kind == "Deployment":
+        return {**made, "spec": {**made["spec"], **spec}}
+    kept = {key: value for key, value in made["spec"].items() if key in _KEPT[kind]}
+    metadata, template = made["metadata"], made["spec"]["template"]
+    if kind == "CronJob":
+        pod = {**template, "spec": {**template["spec"], "restartPolicy": "Never"}}
+        # Once a year: the Jobs that tests look at are made by hand.
+        kept |= {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": pod}}}
+    api_version = "batch/v1" if kind == "CronJob" else "apps/v1"
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {**kept, **spec}}
 
 
 def cluster_ip(name: str = "orders", **spec: Any) -> Object:

@@ -14,6 +14,12 @@ from lab.rest import Object, Rest, path
 _COLLECTIONS: Final = {
     "GrpcBalancedService": GBS,
     "Deployment": ("apps/v1", "deployments"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "DaemonSet": ("apps/v1", "daemonsets"),
+    "ReplicaSet": ("apps/v1", "replicasets"),
+    "ControllerRevision": ("apps/v1", "controllerrevisions"),
+    "CronJob": ("batch/v1", "cronjobs"),
+    "Job": ("batch/v1", "jobs"),
     "Service": ("v1", "services"),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"),
     "Pod": ("v1", "pods"),
@@ -61,33 +67,41 @@ class Shop:
 
     # -- workloads ---------------------------------------------------------------------------------------
 
-    def annotate(self, deployment: str, **annotations: str | None) -> None:
+    def annotate(self, workload: str, kind: str = "Deployment", /, **annotations: str | None) -> None:
         """Set our annotations by their short names; None removes one, `_` stands for `-`."""
         full = {f"grpcbalance.dev/{key.replace('_', '-')}": value for key, value in annotations.items()}
-        self.merge("Deployment", deployment, {"metadata": {"annotations": full}})
+        self.merge(kind, workload, {"metadata": {"annotations": full}})
 
-    def env(self, deployment: str, container: str = "app") -> dict[str, Any]:
+    def env(self, workload: str, container: str = "app", kind: str = "Deployment") -> dict[str, Any]:
         """Variables of a container: name -> value, or the whole entry for valueFrom."""
-        return env_of(self.get("Deployment", deployment), container)
+        return env_of(self.get(kind, workload), container)
 
     def revision(self, deployment: str) -> int:
         """How often the pods were rolled: the Deployment's revision."""
         annotations = self.get("Deployment", deployment)["metadata"].get("annotations", {})
         return int(annotations["deployment.kubernetes.io/revision"])
 
+    def wait_object(
+        self, kind: str, name: str, accept: Callable[[Object], bool], what: str, within: float = SOON
+    ) -> Object:
+        """Wait for a state of an object."""
+        return self.api.wait(self.url(kind, name), accept, within=within, what=what)
+
     def wait_deployment(self, name: str, accept: Callable[[Object], bool], what: str, within: float = SOON) -> Object:
         """Wait for a state of a Deployment."""
-        return self.api.wait(self.url("Deployment", name), accept, within=within, what=what)
+        return self.wait_object("Deployment", name, accept, what, within)
 
     def wait_rolled_out(self, *names: str, within: float = ROLLOUT) -> None:
         """Wait until Deployments are rolled out and available."""
         for name in names:
             self.wait_deployment(name, rolled_out, f"Deployment {name} rolled out", within)
 
-    def wait_env(self, deployment: str, variable: str, value: str | None, within: float = SOON) -> Object:
+    def wait_env(
+        self, workload: str, variable: str, value: str | None, within: float = SOON, kind: str = "Deployment"
+    ) -> Object:
         """Wait until a variable of container `app` has a value, or is absent."""
-        what = f"{deployment}: {variable} is {value!r}"
-        return self.wait_deployment(deployment, lambda d: env_of(d).get(variable) == value, what, within)
+        what = f"{kind} {workload}: {variable} is {value!r}"
+        return self.wait_object(kind, workload, lambda w: env_of(w).get(variable) == value, what, within)
 
     # -- the object --------------------------------------------------------------------------------------
 
@@ -142,14 +156,22 @@ class Shop:
         raise AssertionError(f"no Event {reason} about {about} within {within:g} s")
 
 
-def env_of(deployment: Object, container: str = "app") -> dict[str, Any]:
-    """Variables of a container of a Deployment: name -> value, or the whole entry for valueFrom."""
-    containers = deployment["spec"]["template"]["spec"]["containers"]
+def template_of(workload: Object) -> Object:
+    """The pod template of a workload of any kind, a Job too; a pod is its own."""
+    spec = workload["spec"]
+    if "containers" in spec:
+        return workload
+    return dict((spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"])
+
+
+def env_of(workload: Object, container: str = "app") -> dict[str, Any]:
+    """Variables of a container of a workload, or of a pod: name -> value, or the whole entry for valueFrom."""
+    containers = template_of(workload)["spec"]["containers"]
     entries = next(c for c in containers if c["name"] == container).get("env", [])
     return {entry["name"]: entry if "valueFrom" in entry else entry.get("value", "") for entry in entries}
 
 
-def record_of(deployment: Object) -> dict[str, Any]:
+def record_of(workload: Object) -> dict[str, Any]:
     """Our record on the pod template; empty when there is none."""
-    annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    annotations = template_of(workload)["metadata"].get("annotations", {})
     return dict(json.loads(annotations.get(RECORD, "{}")))

@@ -81,3 +81,14 @@ def test_writes_are_those_that_one_user_got_through() -> None:
     lines = [event(1), event(2, "get"), event(3, code=409), event(4, "delete"), event(5).replace("jane", "joe")]
     assert [record.verb for record in audit.written_by("jane", lines)] == ["patch", "delete"]
     assert [record.user for record in audit.written_by("joe", lines)] == ["joe"]
+
+
+def test_a_question_is_no_write_and_what_is_forbidden_is_told_from_what_admission_denies() -> None:
+    line = json.loads(event(1, verb="create", code=201))
+    line["objectRef"] |= {"resource": "selfsubjectaccessreviews", "subresource": ""}
+    line["annotations"] = {"authorization.k8s.io/decision": "allow"}
+    (asked,) = audit.records([json.dumps(line) + "\n"])
+    assert not asked.wrote
+    line["annotations"] = {"authorization.k8s.io/decision": "forbid"}
+    (forbidden,) = audit.records([json.dumps(line) + "\n"])
+    assert (asked.forbidden, forbidden.forbidden) == (False, True)

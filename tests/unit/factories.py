@@ -48,6 +48,12 @@ def gbs(
     return raw | ({"status": dict(status)} if status else {})
 
 
+def namespace(name: str, labels: Mapping[str, str] | None = None, *, rv: int = 1) -> Raw:
+    """A Namespace with labels."""
+    meta = {"name": name, "uid": f"uid-{name}", "resourceVersion": str(rv)}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta | {"labels": dict(labels or {})}}
+
+
 def env(**variables: str) -> list[Raw]:
     """Entries with plain values."""
     return [{"name": name, "value": value} for name, value in variables.items()]
@@ -104,7 +110,7 @@ def deployment(
                 "spec": {**(pod or {}), "containers": copy.deepcopy(list(containers or [container()]))},
             },
         },
-        "status": {},
+        "status": {"observedGeneration": 1, "replicas": 1},
     }
     if replicas is not None:
         raw["spec"]["replicas"] = replicas
@@ -121,6 +127,33 @@ def roll(raw: Raw) -> Raw:
         "availableReplicas": count,
     }
     return raw
+
+
+def stateful_set(name: str = "checkout", *, status: Mapping[str, Any] | None = None, **more: Any) -> Raw:
+    """A StatefulSet, rolled out unless a status is given; `more` is what `deployment` takes."""
+    raw = deployment(name, **more, rolled=False) | {"kind": "StatefulSet"}
+    count = raw["spec"].get("replicas", 1)
+    counts = ("replicas", "readyReplicas", "availableReplicas", "currentReplicas", "updatedReplicas")
+    complete = {"currentRevision": "a", "updateRevision": "a", **dict.fromkeys(counts, count)}
+    return raw | {"status": _seen(raw) | (complete if status is None else dict(status))}
+
+
+def daemon_set(name: str = "checkout", *, nodes: int = 1, status: Mapping[str, Any] | None = None, **more: Any) -> Raw:
+    """A DaemonSet, rolled out on some nodes; `status` is laid over that."""
+    raw = deployment(name, **more, replicas=None, rolled=False) | {"kind": "DaemonSet"}
+    counts = ("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+    return raw | {"status": _seen(raw) | dict.fromkeys(counts, nodes) | dict(status or {})}
+
+
+def cron_job(name: str = "checkout", **more: Any) -> Raw:
+    """A CronJob; `more` is what `deployment` takes."""
+    raw = deployment(name, **more, replicas=None, rolled=False)
+    spec = {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": raw["spec"]["template"]}}}
+    return raw | {"apiVersion": "batch/v1", "kind": "CronJob", "spec": spec}
+
+
+def _seen(raw: Raw) -> Raw:
+    return {"observedGeneration": raw["metadata"]["generation"]}
 
 
 def server(name: str = "orders", **more: Any) -> Raw:
@@ -217,8 +250,8 @@ def serving(balanced: str = "orders", *addresses: str, **more: Any) -> Raw:
 
 
 def workload(raw: Raw) -> Workload:
-    """The observed form of a Deployment that concerns us."""
-    found = observe_workload.workload("Deployment", raw)
+    """The observed form of a workload that concerns us."""
+    found = observe_workload.workload(raw["kind"], raw)
     assert found is not None
     return found
 

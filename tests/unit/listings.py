@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from grpcbalance.errors import KubeError
-from grpcbalance.sync import KINDS, Sync
+from grpcbalance.sync import Sync
+from grpcbalance.watched import KINDS
 
 from .fake_time import run
 
@@ -91,8 +92,8 @@ class Listener:
     def resync_failed(self, kind: str) -> None:
         self.told.append(("failed", kind))
 
-    def synced(self) -> None:
-        self.told.append(("synced",))
+    def synced(self, everything: bool) -> None:
+        self.told.append(("synced", everything))
 
 
 class Bench:
@@ -105,9 +106,8 @@ class Bench:
         self.queue += [(key, backlog) for key in sorted(keys)]
 
     async def run_for(self, seconds: float, meanwhile: Callable[[], None] | None = None) -> None:
-        await self.sync.seed()
         task = asyncio.create_task(self.sync.run())
-        await asyncio.sleep(0)
+        await self.sync.done.wait()
         if meanwhile:
             meanwhile()
         await asyncio.sleep(seconds)

@@ -122,6 +122,25 @@ def test_replacing_ports_is_bound_to_the_object(tmp_path: Path) -> None:
     assert counts.writes == [("services", "patch")]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_question_about_a_permission_is_no_write(tmp_path: Path, allowed: bool) -> None:
+    async def use(kube: Kube) -> object:
+        return await kube.may("patch", "grpcbalance.dev", "grpcbalancedservices/status", "shop")
+
+    answer, server, counts = call(tmp_path, use, says({"status": {"allowed": allowed}}, 201))
+    assert answer is allowed
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+    assert request.body["spec"]["resourceAttributes"] == {
+        "verb": "patch",
+        "group": "grpcbalance.dev",
+        "resource": "grpcbalancedservices",
+        "subresource": "status",
+        "namespace": "shop",
+    }
+    assert counts.writes == []
+
+
 def test_live_reads_are_no_writes(tmp_path: Path) -> None:
     async def use(kube: Kube) -> object:
         return await kube.get_service(ORDERS)

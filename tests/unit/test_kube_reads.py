@@ -38,27 +38,49 @@ def test_an_expired_list_is_told(tmp_path: Path) -> None:
     call(tmp_path, use, says({"metadata": {"continue": "x"}, "items": []}), refuses(410))
 
 
-def test_pods_that_mention_a_host(tmp_path: Path) -> None:
-    def pod(name: str, *values: str | None, init: str = "") -> dict[str, Any]:
-        env = [{"name": "A", "value": v} if v is not None else {"name": "A", "valueFrom": {}} for v in values]
-        spec: dict[str, Any] = {"containers": [{"name": "side"}, {"name": "app", "env": env}]}
-        if init:
-            spec["initContainers"] = [{"name": "i", "env": [{"name": "B", "value": init}]}]
-        return {"metadata": {"name": name}, "spec": spec}
+def pod_spec(*values: str | None, init: str = "") -> dict[str, Any]:
+    env = [{"name": "A", "value": v} if v is not None else {"name": "A", "valueFrom": {}} for v in values]
+    spec: dict[str, Any] = {"containers": [{"name": "side"}, {"name": "app", "env": env}]}
+    if init:
+        spec["initContainers"] = [{"name": "i", "env": [{"name": "B", "value": init}]}]
+    return spec
 
-    host = "orders-headless.shop.svc"
+
+def job(value: str, *conditions: tuple[str, str]) -> dict[str, Any]:
+    status = {"conditions": [{"type": kind, "status": state} for kind, state in conditions]} if conditions else {}
+    return {"spec": {"template": {"spec": pod_spec(value)}}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "paths"),
+    [
+        (None, ["/api/v1/pods", "/apis/batch/v1/jobs"]),
+        ("shop", ["/api/v1/namespaces/shop/pods", "/apis/batch/v1/namespaces/shop/jobs"]),
+    ],
+    ids=["everywhere", "one namespace"],
+)
+def test_hosts_that_pods_and_unfinished_jobs_name(tmp_path: Path, namespace: str | None, paths: list[str]) -> None:
     pods = [
-        pod("uses", "x", f"dns:///{host}.cluster.local.:5000"),
-        pod("other", "dns:///orders.shop.svc:5000", None),
-        pod("init", init=f"{host}:1"),
-        pod("none"),
+        pod_spec("x", "dns:///app.shop.svc.cluster.local.:5000"),
+        pod_spec("dns:///app:5000", None),
+        pod_spec(init="init.shop.svc:1"),
+        pod_spec(),
+    ]
+    jobs = [
+        job("waits.shop.svc"),
+        job("suspended.shop.svc", ("Suspended", "True"), ("Failed", "False")),
+        job("done.shop.svc", ("SuccessCriteriaMet", "True"), ("Complete", "True")),
+        job("failed.shop.svc", ("Failed", "True")),
     ]
 
-    async def use(kube: Kube) -> list[str]:
-        return await kube.pods_mentioning("shop", host)
+    async def use(kube: Kube) -> frozenset[str]:
+        return await kube.hosts_in_use(namespace)
 
-    names, server, _ = call(tmp_path, use, says({"metadata": {}, "items": pods}))
-    assert names == ["uses", "init"]
+    answers = says({"metadata": {}, "items": [{"spec": spec} for spec in pods]}), says({"metadata": {}, "items": jobs})
+    hosts, server, _ = call(tmp_path, use, *answers)
+    assert hosts == {"app.shop.svc", "init.shop.svc", "waits.shop.svc", "suspended.shop.svc"}
+    assert [request.path for request in server.requests] == paths
+    # Of pods only those that are not at their end are asked for.
     assert server.requests[0].query["fieldSelector"] == "status.phase!=Succeeded,status.phase!=Failed"
 
 

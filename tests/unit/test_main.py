@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import yaml
 from kopf._cogs.structs.references import Insights, Resource
 
 from grpcbalance import main as main_module
+from grpcbalance.kube import Kube
 from grpcbalance.main import Operator
 from grpcbalance.names import PLURAL
 from grpcbalance.reconcile import Reconciler
 from grpcbalance.settings import Settings
-from grpcbalance.sync import KINDS
+from grpcbalance.watched import KINDS
 
 
 @pytest.fixture
@@ -145,6 +147,99 @@ def test_watching_begins_anew_until_kopf_watches_every_kind_that_is_served(
         os.kill(os.getpid(), signal.SIGTERM)
 
     assert operate(settings, use)[0] == 0
+
+
+@pytest.mark.parametrize("namespace", [None, "shop"])
+def test_kopf_watches_everywhere_or_in_one_namespace_and_never_scans(
+    settings: Settings, namespace: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    async def spawn(**options: Any) -> list[object]:
+        given.append(options)
+        return []
+
+    async def run(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(kopf, "spawn_tasks", spawn)
+    monkeypatch.setattr(kopf, "run_tasks", run)
+
+    async def use(operator: Operator) -> None:
+        await until(lambda: bool(given))
+        watched = {kind.plural for kind in operator.sync.watchable}
+        assert ("namespaces" in watched) == (namespace is None)
+
+    assert operate(replace(settings, namespace=namespace), use)[0] == 0
+    assert given[0]["settings"].scanning.disabled
+    scope = (
+        {"clusterwide": True, "namespaces": ()}
+        if namespace is None
+        else {"clusterwide": False, "namespaces": ("shop",)}
+    )
+    assert {key: given[0][key] for key in scope} == scope
+
+
+def test_a_permission_that_is_missing_is_shown_and_counted_and_bars_its_kind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = False
+
+    async def may(verb: str, _: str, resource: str, __: str) -> bool:
+        return granted or (verb, resource) != ("list", "cronjobs")
+
+    def metric(operator: Operator) -> float | None:
+        labels = {"resource": "cronjobs", "verb": "list"}
+        return operator.metrics.registry.get_sample_value("grpcbalance_missing_permissions", labels)
+
+    monkeypatch.setattr(Kube, "may", staticmethod(may))
+
+    async def use(operator: Operator) -> None:
+        nonlocal granted
+        await until(lambda: bool(operator.permissions.missing))
+        assert "may not list cronjobs.batch: apply manifests/rbac.yaml" in (await get(operator, "/readyz"))[1]
+        assert metric(operator) == 1
+        assert "cronjobs" not in {kind.plural for kind in operator.sync.watchable}
+        granted = True
+        await operator.permissions.check()
+        assert "may not" not in (await get(operator, "/readyz"))[1]
+        assert metric(operator) is None
+        assert "cronjobs" in {kind.plural for kind in operator.sync.watchable}
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert operate(settings, use)[0] == 0
+
+
+def test_a_kind_that_may_not_be_watched_any_more_ends_watching_once_only(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[set[str]] = []
+
+    async def spawn(*, registry: kopf.OperatorRegistry, stop_flag: asyncio.Event, **_: object) -> list[asyncio.Event]:
+        runs.append({str(selector.any_name) for selector in registry._watching.get_all_selectors()})
+        return [stop_flag]
+
+    async def run(tasks: list[asyncio.Event], **_: object) -> None:
+        if "services" in runs[-1]:
+            raise RuntimeError("403: services is forbidden")
+        await tasks[0].wait()
+
+    async def may(verb: str, _: str, resource: str, __: str) -> bool:
+        return not runs or (verb, resource) != ("watch", "services")
+
+    monkeypatch.setattr(kopf, "spawn_tasks", spawn)
+    monkeypatch.setattr(kopf, "run_tasks", run)
+    monkeypatch.setattr(main_module, "Backoffs", lambda: [0.01] * 1000)
+    monkeypatch.setattr(Kube, "may", staticmethod(may))
+
+    async def use(_: Operator) -> None:
+        await until(lambda: len(runs) == 2)
+        await asyncio.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert operate(settings, use)[0] == 0
+    assert [len(KINDS) - len(kinds) for kinds in runs] == [0, 1]
+    assert "services" not in runs[1]
 
 
 async def nothing(**_: object) -> list[object]:

@@ -10,22 +10,31 @@ import click
 import pytest
 import yaml
 
-from grpcbalance import handlers, kube, sync
-from grpcbalance.cli.operator import operator_command
+from grpcbalance import permissions
+from grpcbalance.api.scalars import FORBIDDEN_VARIABLES, VARIABLE
+from grpcbalance.cli.operator import operator_command, variable
+from grpcbalance.kinds import WORKLOADS
+from grpcbalance.names import ANNOTATION_INJECTED, ANNOTATION_OWNER_UID, LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY
 from grpcbalance.settings import Settings, split_address
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
+NAMESPACED = MANIFESTS / "namespaced"
 NAMESPACE = "grpcbalance-system"
 
 
-def documents() -> Iterator[dict[str, Any]]:
-    for path in sorted(MANIFESTS.glob("*.yaml")):
-        yield from yaml.safe_load_all(path.read_text())
+def documents(*folders: Path) -> Iterator[dict[str, Any]]:
+    for folder in folders or (MANIFESTS, MANIFESTS / "operator"):
+        for path in sorted(folder.glob("*.yaml")):
+            yield from yaml.safe_load_all(path.read_text())
 
 
-def one(kind: str) -> dict[str, Any]:
-    (found,) = [document for document in documents() if document["kind"] == kind]
+def one(kind: str, *folders: Path) -> dict[str, Any]:
+    (found,) = [document for document in documents(*folders) if document["kind"] == kind]
     return found
+
+
+def kustomization(folder: Path) -> dict[str, Any]:
+    return one("Kustomization", folder)
 
 
 def pod() -> dict[str, Any]:
@@ -39,40 +48,41 @@ def container() -> dict[str, Any]:
     return found
 
 
-def needed() -> dict[tuple[str, str], set[str]]:
-    """(API group, resource) -> verbs, from the tables that stand beside the code."""
-    verbs: dict[tuple[str, str], set[str]] = {key: set(found) for key, found in kube.PERMISSIONS.items()}
-    watched = [(kind.group, kind.plural) for kind in sync.KINDS]
-    for key in (*watched, *handlers.DISCOVERY):
-        verbs.setdefault(key, set()).update(sync.VERBS)
-    return verbs
+ROLES = [
+    pytest.param(("ClusterRole", MANIFESTS), Settings(), id="cluster"),
+    pytest.param(("Role", NAMESPACED), Settings(namespace="shop"), id="one namespace"),
+]
 
 
-def granted() -> dict[tuple[str, str], set[str]]:
-    verbs: dict[tuple[str, str], set[str]] = {}
-    for rule in one("ClusterRole")["rules"]:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                assert (group, resource) not in verbs, "one rule per resource"
-                verbs[group, resource] = set(rule["verbs"])
-    return verbs
+@pytest.mark.parametrize(("role", "settings"), ROLES)
+def test_rights_are_exactly_those_that_the_code_needs(role: tuple[str, Path], settings: Settings) -> None:
+    granted = [
+        permissions.Permission(group, resource, verb)
+        for rule in one(*role)["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+    assert sorted(granted) == list(permissions.needed(settings))
 
 
-def test_rights_are_exactly_those_that_the_code_needs() -> None:
-    assert granted() == needed()
-
-
-def test_no_rule_is_wide_or_dangerous() -> None:
-    for rule in one("ClusterRole")["rules"]:
+@pytest.mark.parametrize(("role", "settings"), ROLES)
+def test_no_rule_is_wide_or_dangerous(role: tuple[str, Path], settings: Settings) -> None:
+    assert one(*role)["kind"] == ("ClusterRole" if settings.namespace is None else "Role")
+    for rule in one(*role)["rules"]:
         assert set(rule) == {"apiGroups", "resources", "verbs"}
         assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
         assert not {"secrets", "pods/exec", "serviceaccounts/token", "roles", "clusterroles"} & set(rule["resources"])
         assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
 
 
-def test_the_binding_ties_this_role_to_this_account_only() -> None:
-    binding, account = one("ClusterRoleBinding"), one("ServiceAccount")["metadata"]
-    assert binding["roleRef"]["name"] == one("ClusterRole")["metadata"]["name"]
+@pytest.mark.parametrize(("role", "settings"), ROLES)
+def test_the_binding_ties_this_role_to_this_account_only(role: tuple[str, Path], settings: Settings) -> None:
+    kind, folder = role
+    assert settings.namespace is None or "Cluster" not in "".join(d["kind"] for d in documents(folder))
+    binding, account = one(f"{kind}Binding", folder), one("ServiceAccount")["metadata"]
+    assert binding["roleRef"]["name"] == one(*role)["metadata"]["name"]
+    assert binding["roleRef"]["kind"] == kind
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
     ]
@@ -83,7 +93,7 @@ def test_every_namespaced_object_is_in_the_namespace_and_that_is_restricted() ->
     namespace = one("Namespace")["metadata"]
     assert namespace["name"] == NAMESPACE
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    for kind in ("Deployment", "Service", "ServiceAccount"):
+    for kind in ("Deployment", "Service", "ServiceAccount", "NetworkPolicy"):
         assert one(kind)["metadata"]["namespace"] == NAMESPACE
 
 
@@ -131,21 +141,78 @@ def test_the_arguments_are_those_of_the_command() -> None:
     assert context.params["workers"] == Settings().workers
 
 
-def test_the_service_reaches_the_pod() -> None:
+def test_the_service_and_the_network_policy_select_this_pod_and_nobody_elses() -> None:
     service, labels = one("Service")["spec"], one("Deployment")["spec"]["template"]["metadata"]["labels"]
-    assert service["selector"].items() <= labels.items()
+    assert service["selector"] == labels
+    assert one("NetworkPolicy")["spec"]["podSelector"] == {"matchLabels": labels}
+    # In a namespace of many, "component: operator" alone could be anybody.
+    assert labels["app.kubernetes.io/name"] == "grpcbalance"
     assert [port["targetPort"] for port in service["ports"]] == [container()["ports"][0]["name"]]
 
 
-def test_the_kustomization_names_every_file_and_the_api() -> None:
-    resources = set(one("Kustomization")["resources"])
-    files = {path.name for path in MANIFESTS.glob("*.yaml")} - {"kustomization.yaml"}
-    assert resources == {*files, "../crds"}
+def test_the_network_is_closed_but_for_probes_dns_and_the_api_server() -> None:
+    spec = one("NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["ingress"] == [{"ports": [{"port": container()["ports"][0]["name"]}]}]
+    out = [(port["port"], port.get("protocol", "TCP")) for rule in spec["egress"] for port in rule["ports"]]
+    assert set(out) == {(53, "UDP"), (53, "TCP"), *((port, "TCP") for port in (443, 6443, 8443, 16443))}
+    assert all(set(rule) == {"ports"} for rule in spec["egress"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "more"),
+    [(MANIFESTS, {"../crds", "operator"}), (MANIFESTS / "operator", set()), (NAMESPACED, {"../operator"})],
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+def test_the_kustomization_names_every_file_and_the_api(folder: Path, more: set[str]) -> None:
+    resources = set(kustomization(folder)["resources"])
+    files = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
+    assert resources == files | more
+
+
+def test_one_namespace_is_that_of_the_pod() -> None:
+    (patch,) = kustomization(NAMESPACED)["patches"]
+    assert patch["target"] == {"kind": "Deployment", "name": one("Deployment")["metadata"]["name"]}
+    (added,) = yaml.safe_load(patch["patch"])
+    (entry,) = added["value"]
+    assert entry == {
+        "name": variable("namespace"),
+        "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+    }
+
+
+def test_the_policies_are_about_this_account_our_names_and_the_variables_that_the_api_refuses() -> None:
+    policies = [d for d in documents(MANIFESTS) if d["kind"] == "ValidatingAdmissionPolicy"]
+    assert len(policies) == 2
+    account = one("ServiceAccount")["metadata"]["name"]
+    for policy in policies:
+        (condition,) = policy["spec"]["matchConditions"]
+        assert condition["expression"].endswith(f":{account}$')")
+        assert policy["spec"]["failurePolicy"] == "Fail"
+    bindings = [d["spec"] for d in documents(MANIFESTS) if d["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert [b["policyName"] for b in bindings] == [policy["metadata"]["name"] for policy in policies]
+    assert all(b["validationActions"] == ["Deny", "Audit"] for b in bindings)
+    workloads = policies[0]["spec"]
+    rules = {
+        (*rule["apiGroups"], name)
+        for rule in workloads["matchConstraints"]["resourceRules"]
+        for name in rule["resources"]
+    }
+    assert rules == {(kind.group, kind.plural) for kind in WORKLOADS}
+    text = "".join(v["expression"] for v in (*workloads["validations"], *workloads["variables"]))
+    assert f"e.name.matches(r'{VARIABLE}')" in text
+    assert f"!e.name.matches(r'{FORBIDDEN_VARIABLES}')" in text
+    assert f"annotationsWas[?'{ANNOTATION_INJECTED}']" in text
+    services = str(policies[1])
+    assert all(f"'{name}'" in services for name in (LABEL_MANAGED_BY, MANAGED_BY, LABEL_SERVICE, ANNOTATION_OWNER_UID))
+
+
+def test_the_crds_are_all_there() -> None:
     crds = yaml.safe_load((MANIFESTS.parent / "crds" / "Kustomization").read_text())["resources"]
     assert set(crds) == {path.name for path in (MANIFESTS.parent / "crds").glob("*.yaml")}
 
 
 def test_the_image_is_the_one_that_is_built() -> None:
-    (image,) = one("Kustomization")["images"]
+    (image,) = kustomization(MANIFESTS / "operator")["images"]
     assert container()["image"] == image["name"]
     assert image == {"name": "grpcbalance/operator", "newTag": "dev"}

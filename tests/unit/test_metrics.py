@@ -29,7 +29,7 @@ def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
 def used(metrics: Metrics) -> Metrics:
     """Every event once, so that every label shows."""
     metrics.watch_queue(LANES, len, lambda: [1.0, 2.5])
-    metrics.watch_rollouts(lambda: 3)
+    metrics.watch_rollouts(lambda: 3, lambda: 190)
     for kind in KINDS:
         metrics.watch_kind(kind, lambda: 7)
         metrics.watched(kind, "ADDED")
@@ -41,11 +41,13 @@ def used(metrics: Metrics) -> Metrics:
         metrics.finished(key, 0.2, "error")
     metrics.requested("GET", 200)
     metrics.wrote("services", "create")
+    metrics.would_write("services", "create")
     metrics.workload("w", [("Client", "Configured", "Configured")])
     metrics.service("s", True)
     metrics.refused("EnvConflict")
     metrics.event_dropped()
-    metrics.synced()
+    metrics.synced(True)
+    metrics.permissions_missing([("pods", "list")])
     metrics.watch_restarted()
     metrics.loop_lagged(0.5)
     return metrics

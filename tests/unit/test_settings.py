@@ -41,6 +41,8 @@ def test_defaults_are_those_of_the_dataclass(monkeypatch: pytest.MonkeyPatch) ->
 
 def other(item: dataclasses.Field[Any], folder: Path) -> tuple[str, object]:
     """A value that is not the default, as text and as it should arrive."""
+    if item.name == "namespace":
+        return "shop", "shop"
     if item.name == "kubeconfig":
         (folder / "config").touch()
         return str(folder / "config"), str(folder / "config")
@@ -60,7 +62,7 @@ def test_each_is_a_flag_and_a_variable_and_the_flag_wins(
     text, value = other(item, tmp_path)
     assert getattr(settings_of(monkeypatch, **{variable(item.name): text}), item.name) == value
     assert getattr(settings_of(monkeypatch, flag(item.name), text), item.name) == value
-    if item.name not in ("kubeconfig", "cluster_domain"):
+    if item.name not in ("namespace", "kubeconfig", "cluster_domain"):
         both = settings_of(monkeypatch, flag(item.name), str(item.default), **{variable(item.name): text})
         assert getattr(both, item.name) == item.default
 
@@ -85,6 +87,8 @@ def test_bounds_are_kept_with_an_error_that_names_the_flag(item: dataclasses.Fie
         (["--cluster-domain", "Cluster.Local"], "not a DNS name"),
         (["--cluster-domain", "cluster.local."], "without trailing dot"),
         (["--cluster-domain", "a" * 201], "not a DNS name"),
+        (["--namespace", "Shop"], "not the name of a namespace"),
+        (["--namespace", ""], "not the name of a namespace"),
         (["--http-address", "8080"], "not HOST:PORT"),
         (["--http-address", ":65536"], "not HOST:PORT"),
         (["--log-format", "xml"], "is not one of 'json', 'text'"),
@@ -168,7 +172,8 @@ def test_the_page_lists_exactly_the_flags_of_the_command() -> None:
 def test_the_page_tells_variable_default_bounds_and_meaning(item: dataclasses.Field[Any]) -> None:
     name, default, bounds, meaning = rows()[f"`{flag(item.name)}`"]
     assert name == f"`{variable(item.name)}`"
-    assert default == ("found" if item.name in ("cluster_domain", "kubeconfig") else f"`{item.default}`")
+    other = {"namespace": "all", "cluster_domain": "found", "kubeconfig": "found"}
+    assert default == other.get(item.name, f"`{item.default}`")
     if "low" in item.metadata:
         assert bounds == f"{item.metadata['low']:g} to {item.metadata['high']:g}"
     elif "choices" in item.metadata:

@@ -6,7 +6,7 @@ import asyncio
 from itertools import pairwise
 
 from grpcbalance.errors import Expired, Gone, Invalid, KubeError, Retry
-from grpcbalance.sync import KINDS
+from grpcbalance.watched import KINDS, kinds_in
 
 from .fake_time import run
 from .listings import DEPLOYMENTS, PATHS, SERVICES, SLICES, Bench, Source, bench, thing
@@ -16,7 +16,7 @@ def test_the_seed_takes_every_page_of_every_kind_and_enqueues_nothing() -> None:
     async def main() -> Bench:
         made = Bench(Source(services=[[[thing("a"), thing("b")], [thing("c")]]], deployments=[[[thing("d")]]]))
         assert set(made.sync.trouble()) == {kind.plural for kind in KINDS}
-        await made.sync.seed()
+        await made.run_for(0)
         return made
 
     made = run(main())
@@ -25,7 +25,7 @@ def test_the_seed_takes_every_page_of_every_kind_and_enqueues_nothing() -> None:
     assert made.queue == []
     assert made.sync.trouble() == {}
     assert made.sync.done.is_set()
-    assert made.listener.told[-1] == ("synced",)
+    assert made.listener.told[-1] == ("synced", True)
     assert (SLICES, "grpcbalance.dev/service", 0.0) in made.source.lists
     assert {label for path, label, _ in made.source.lists if path != SLICES} == {""}
 
@@ -34,11 +34,12 @@ def test_a_missing_permission_is_shown_and_heals() -> None:
     async def main() -> None:
         denied = Invalid("list deployments: deployments.apps is forbidden")
         made = Bench(Source(deployments=[[denied], [denied], [denied], [[thing("d")]]]))
-        seed = asyncio.create_task(made.sync.seed())
+        running = asyncio.create_task(made.sync.run())
         await asyncio.sleep(1)
         assert made.sync.trouble() == {"deployments": str(denied)}
         assert not made.sync.done.is_set()
-        await seed
+        await made.sync.done.wait()
+        running.cancel()
         assert made.sync.trouble() == {}
         assert set(made.store.items["deployments"]) == {("ns", "d")}
         assert made.listener.told.count(("failed", "deployments")) == 3
@@ -181,8 +182,8 @@ def test_hurry_lists_everything_soon_and_the_rhythm_goes_on() -> None:
 def test_the_listing_waits_until_a_long_relist_is_over() -> None:
     async def main() -> list[float]:
         made = Bench(Source())
-        await made.sync.seed()
         task = asyncio.create_task(made.sync.run())
+        await made.sync.done.wait()
         for number in range(20):
             await asyncio.sleep(1)
             made.sync.take("services", None, thing(str(number)))
@@ -196,7 +197,6 @@ def test_the_listing_waits_until_a_long_relist_is_over() -> None:
 def test_an_outage_makes_nothing_unknown_but_a_missing_permission_does() -> None:
     async def main(error: KubeError) -> dict[str, str]:
         made = Bench(Source(services=[[[]], [error]]))
-        await made.sync.seed()
         task = asyncio.create_task(made.sync.run())
         await asyncio.sleep(800)
         task.cancel()
@@ -205,3 +205,72 @@ def test_an_outage_makes_nothing_unknown_but_a_missing_permission_does() -> None
 
     assert run(main(Retry(None, "away"))) == {}
     assert run(main(Invalid("forbidden"))) == {"services": "forbidden"}
+
+
+DENIED = Invalid("list deployments: forbidden")
+
+
+def test_a_kind_that_is_barred_keeps_the_others_from_nothing() -> None:
+    async def main() -> None:
+        made = Bench(Source(services=[[[thing("a")]]], deployments=[[DENIED]]))
+        running = asyncio.create_task(made.sync.run())
+        made.sync.bar({"deployments", "pods"})
+        await made.sync.ready()
+        assert set(made.store.items["services"]) == {("ns", "a")}
+        assert "deployments" not in {kind.plural for kind in made.sync.watchable}
+        assert len(made.sync.watchable) == len(KINDS) - 1
+        assert not made.sync.done.is_set()
+        assert made.sync.undone.is_set()
+        running.cancel()
+
+    run(main())
+
+
+def test_what_is_barred_is_listed_at_once_when_it_is_allowed() -> None:
+    async def main() -> None:
+        made = Bench(Source(deployments=[[DENIED], [DENIED], [DENIED], [DENIED], [DENIED], [[thing("d")]]]))
+        running = asyncio.create_task(made.sync.run())
+        made.sync.bar({"deployments"})
+        loop = asyncio.get_running_loop()
+        while len(made.source.times(DEPLOYMENTS)) < 5:  # noqa: ASYNC110 - fake time, and a source tells nobody
+            await asyncio.sleep(0.1)
+        began = loop.time()
+        made.sync.bar(())
+        await made.sync.done.wait()
+        # The pause would have been 20 s.
+        assert loop.time() - began < 1
+        assert set(made.store.items["deployments"]) == {("ns", "d")}
+        assert not made.sync.undone.is_set()
+        running.cancel()
+
+    run(main())
+
+
+def test_a_permission_that_goes_makes_its_kind_unknown_until_it_was_listed_again() -> None:
+    async def main() -> Bench:
+        made = Bench(Source(deployments=[[[thing("d"), thing("e")]], [DENIED], [[thing("d")]]]))
+        running = asyncio.create_task(made.sync.run())
+        await made.sync.done.wait()
+        made.sync.bar({"deployments"})
+        assert not made.sync.done.is_set()
+        # May be listed, but not be watched.
+        await asyncio.sleep(120)
+        assert not made.sync.done.is_set()
+        made.sync.bar(())
+        assert not made.sync.done.is_set()
+        await made.sync.done.wait()
+        running.cancel()
+        return made
+
+    made = run(main())
+    assert made.store.pruned == [("deployments", ("ns", "e"))]
+    assert [told for told in made.listener.told if told[0] == "synced"] == [("synced", v) for v in (True, False, True)]
+
+
+def test_one_namespace_is_listed_there_and_nothing_of_the_cluster() -> None:
+    paths = [kind.path for kind in kinds_in("shop")]
+    assert "/api/v1/namespaces/shop/services" in paths
+    assert "/apis/apps/v1/namespaces/shop/deployments" in paths
+    assert all("/namespaces/shop/" in path for path in paths)
+    assert len(paths) == len(KINDS) - 1
+    assert kinds_in(None) == KINDS

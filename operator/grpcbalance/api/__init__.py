@@ -6,7 +6,7 @@ from .client import Client
 from .reasons import ConditionType, Reason
 from .scalars import OFF, milliseconds
 from .server import Server
-from .spec import Spec, parse_spec
+from .spec import LabelSelector, LabelSelectorRequirement, Spec, parse_spec
 from .status import MAX_WORKLOADS, Status
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "OFF",
     "Client",
     "ConditionType",
+    "LabelSelector",
+    "LabelSelectorRequirement",
     "Reason",
     "Server",
     "Spec",

@@ -22,6 +22,8 @@ class ConditionType(StrEnum):
     """The same for annotated clients. Not part of Ready: clients belong to other teams."""
     ROLLOUT_SAFE = "RolloutSafe"
     """Advisory: a rolling update of the servers cannot outrun clients that resolve every 30 s."""
+    HEADLESS_EFFECTIVE = "HeadlessEffective"
+    """Advisory: no mesh and no HTTP proxy on servers or clients would balance in the clients' stead."""
 
 
 class Reason(StrEnum):
@@ -42,6 +44,8 @@ class Reason(StrEnum):
     """Everything that Ready stands for is true."""
     SAFE = "Safe"
     """minReadySeconds or preStop gives clients time to resolve anew."""
+    UNOBSTRUCTED = "Unobstructed"
+    """Nothing is seen between clients and servers that would balance in the clients' stead."""
 
     # what the spec or its references lack
     INVALID_SPEC = "InvalidSpec"
@@ -63,6 +67,9 @@ class Reason(StrEnum):
     NOT_ACCEPTED = "NotAccepted"
     """Waits for condition Accepted."""
 
+    MISSING_PERMISSION = "MissingPermission"
+    """The operator lacks a permission, which the message names."""
+
     # the headless Service
     NAME_CONFLICT = "NameConflict"
     """A Service of the wanted name exists and is not ours; it is left alone."""
@@ -78,6 +85,16 @@ class Reason(StrEnum):
     """No pod matches the selector; clients see NXDOMAIN."""
     NONE_READY = "NoneReady"
     """Pods match but none is ready; clients see NXDOMAIN."""
+
+    # what stands between clients and servers
+    MESH_SIDECAR = "MeshSidecar"
+    """A service mesh's sidecar ends the connections of servers or clients."""
+    MESH_AMBIENT = "MeshAmbient"
+    """Servers or clients are in Istio's ambient mesh, where a waypoint would end their connections."""
+    HTTP_PROXY = "HttpProxy"
+    """A client's env sends its calls through an HTTP proxy."""
+    OBSTRUCTED_ELSEWHERE = "ObstructedElsewhere"
+    """The same of clients in other namespaces; how it was seen is for their owners only."""
 
     # workloads
     NONE_ANNOTATED = "NoneAnnotated"
@@ -104,6 +121,12 @@ class Reason(StrEnum):
     """The workload's own rollout is paused."""
     PAUSED = "Paused"
     """The workload is annotated grpcbalance.dev/paused."""
+    RESTORING = "Restoring"
+    """Somebody took our variables away again; they are put back, at most once a minute."""
+    CONTESTED = "Contested"
+    """Somebody keeps taking our variables away; they are put back every half hour only."""
+    ROLLOUT_STOPPED = "RolloutStopped"
+    """The rollout of another workload of the same object failed; this one is not begun until that is mended."""
     ENV_CONFLICT = "EnvConflict"
     """A container has a value of its own under a variable's name; it wins."""
     DUPLICATE_ENV = "DuplicateEnv"
@@ -121,9 +144,13 @@ class Reason(StrEnum):
     SERVICE_MISSING = "ServiceMissing"
     """The annotation names a GrpcBalancedService that does not exist."""
     NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
-    """The named GrpcBalancedService does not let this namespace in."""
+    """No GrpcBalancedService of that namespace and name lets this namespace in."""
+    REFUSED_ELSEWHERE = "RefusedElsewhere"
+    """Clients of other namespaces cannot be configured as they are; only those namespaces are told why."""
     STILL_REFERENCED = "StillReferenced"
     """The GrpcBalancedService is gone, its Service stays because this workload's pods use it."""
+    WOULD_WRITE = "WouldWrite"
+    """The operator runs with --dry-run; the message is what it would write."""
     INJECTED = "Injected"
     """Event: our variables were written into the workload."""
     ENV_FROM = "EnvFrom"

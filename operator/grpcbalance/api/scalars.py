@@ -124,15 +124,15 @@ FORBIDDEN_VARIABLES: Final = (
     "|SSL_CERT_.*|(.*_)?CA_BUNDLE|OPENSSL_.*|KUBERNETES_.*|KUBECONFIG|GRPC_DNS_RESOLVER|GRPC_EXPERIMENTS"
     "|GRPC_XDS_BOOTSTRAP.*|GRPC_DEFAULT_SSL_ROOTS_.*|GRPC_PROXY_EXP|(.*_)?PROXY)$"
 )
-_VARIABLE: Final = "^[A-Z][A-Z0-9_]{0,62}$"
+VARIABLE: Final = "^[A-Z][A-Z0-9_]{0,62}$"
 VariableName = Annotated[
     str,
     Field(
-        pattern=_VARIABLE,
+        pattern=VARIABLE,
         max_length=63,
         json_schema_extra=rules(
             (
-                matches("self", _VARIABLE),
+                matches("self", VARIABLE),
                 "must be the name of a variable: upper-case letters, digits and underscores, a letter first",
             ),
             (

@@ -42,41 +42,43 @@ class LabelSelectorRequirement(ApiModel):
 
     key: LabelKey = Field(..., description="Label key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(..., description="Relation to the values.")
-    values: Annotated[list[LabelValue], Field(max_length=32)] = Field([], description="Values for In and NotIn.")
+    values: Annotated[list[LabelValue], Field(max_length=20)] = Field([], description="Values for In and NotIn.")
 
 
 class LabelSelector(ApiModel):
     """A label selector, as everywhere in Kubernetes."""
 
-    match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = Field(
+    match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=4)] = Field(
         {}, description="Labels that must be equal."
     )
-    match_expressions: Annotated[list[LabelSelectorRequirement], Field(max_length=16)] = Field(
+    match_expressions: Annotated[list[LabelSelectorRequirement], Field(max_length=3)] = Field(
         [], description="Requirements that must all hold."
     )
 
 
 class AllowedNamespaces(ApiModel):
-    """Which namespaces may hold clients, in the manner of Gateway API's allowedRoutes."""
+    """Which namespaces may hold clients, in the manner of Gateway API's allowedRoutes. The object's own always may."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             ("self.from == 'Selector' || !has(self.selector)", "is read only with from: Selector", ".selector"),
+            # has(self.from), since the API server judges the default of the field above before it fills in this one's.
+            (
+                "has(self.selector) || !has(self.from) || self.from != 'Selector'",
+                "is needed with from: Selector",
+                ".selector",
+            ),
         )
     )
 
     from_: Literal["Same", "All", "Selector"] = Field(
         "Same",
         alias="from",
-        description="Only Same is available in this version.",
-        json_schema_extra=rules(
-            (
-                "self == 'Same'",
-                "clients from other namespaces are not available in this version; use from: Same",
-            ),
-        ),
+        description="Same: that of this object only. All: every one. Selector: also those whose labels match.",
     )
-    selector: LabelSelector | None = Field(None, description="Labels of the namespaces, for from: Selector.")
+    selector: LabelSelector | None = Field(
+        None, description="Labels of the namespaces, for from: Selector. An empty one matches every namespace."
+    )
 
 
 class AllowedClients(ApiModel):

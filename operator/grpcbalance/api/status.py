@@ -35,7 +35,9 @@ class Endpoints(ApiModel):
 class WorkloadCounts(ApiModel):
     """Annotated workloads by state."""
 
-    matched: int = Field(..., description="Annotated with this object's name.")
+    matched: int = Field(
+        ..., description="Annotated with this object's name, in this namespace or one that allowedClients lets in."
+    )
     configured: int = Field(..., description="Carry the values, rolled out.")
     pending: int = Field(..., description="Wait for something; see workloads.")
     refused: int = Field(..., description="Cannot be configured as they are; see workloads.")
@@ -53,6 +55,18 @@ class WorkloadStatus(ApiModel):
     state: Literal["Configured", "Pending", "Refused"] = Field(..., description="Configured, Pending or Refused.")
     reason: str = Field(..., max_length=64, description="Why, in one word.")
     message: str | None = Field(None, max_length=512, description="Why, in a sentence that names the fix.")
+
+
+class Restored(ApiModel):
+    """A workload from which somebody takes our variables away."""
+
+    workload: str = Field(
+        ..., max_length=317, description="Kind/name, or a digest of a workload of another namespace."
+    )
+    times: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=3)] = Field(
+        ..., description="When they were put back, the last three."
+    )
+    contested: bool | None = Field(None, description="That was given up; there is one try each half hour.")
 
 
 class Condition(ApiModel):
@@ -87,6 +101,9 @@ class Status(ApiModel):
         None, description="Annotated workloads of this namespace, those with trouble first; at most 50."
     )
     omitted_workloads: int | None = Field(None, description="How many more there are than workloads lists.")
+    restored: Annotated[list[Restored], Field(max_length=MAX_WORKLOADS)] | None = Field(
+        None, description="Workloads from which somebody keeps taking our variables away."
+    )
     conditions: Annotated[list[Condition], Field(max_length=16)] | None = Field(
         None,
         description="Conditions, see the documentation of each type.",

@@ -15,8 +15,8 @@ from grpcbalance.settings import DEFAULT_DOMAIN, Settings, cluster_domain
 F = TypeVar("F", bound=Callable[..., Any])
 
 PREFIX: Final = "GRPCBALANCE_"
-# Their defaults are found when the command runs.
-_FOUND: Final = frozenset({"cluster_domain", "kubeconfig"})
+# Their defaults are found when the command runs, or are no value at all; the help of each tells.
+_FOUND: Final = frozenset({"namespace", "cluster_domain", "kubeconfig"})
 
 
 def variable(name: str) -> str:
@@ -33,12 +33,15 @@ def options(function: F) -> F:
     """Give a command one option for each setting, in their order."""
     for item in reversed(dataclasses.fields(Settings)):
         found = item.name in _FOUND
+        # Without a value it means yes.
+        bare: dict[str, Any] = {"is_flag": False, "flag_value": True} if isinstance(item.default, bool) else {}
         # kubectl's own variable is honoured, too.
         names = [variable(item.name), *(["KUBECONFIG"] if item.name == "kubeconfig" else [])]
         function = click.option(
             flag(item.name),
             item.name,
             type=_type(item),
+            **bare,
             default=None if found else item.default,
             show_default=not found,
             envvar=names,
@@ -52,6 +55,8 @@ def _type(item: dataclasses.Field[Any]) -> click.ParamType[Any]:
     bounds = item.metadata
     if "choices" in bounds:
         return click.Choice(bounds["choices"])
+    if isinstance(item.default, bool):
+        return click.BOOL
     if isinstance(item.default, int):
         return click.IntRange(bounds["low"], bounds["high"])
     if isinstance(item.default, float):

@@ -9,6 +9,7 @@ from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError
 from grpcbalance.errors import Expired, Invalid, KubeError
 from grpcbalance.kube_watch import WatchingKube
+from grpcbalance.uncounted import Uncounted
 
 from .hosts import Hosts, SourceError
 from .services import SERVICES, SLICES, Mirror
@@ -19,19 +20,6 @@ _ROOTS: Final = {SERVICES: "/api/v1", SLICES: "/apis/discovery.k8s.io/v1"}
 _SETTLE: Final = 0.1
 # Seconds between two attempts to reach a server that is away.
 _PAUSE: Final = 2.0
-
-
-class _Uncounted:
-    """Nobody counts the requests of a developer's tool."""
-
-    def requested(self, method: str, code: int) -> None:
-        """A request was answered."""
-
-    def wrote(self, resource: str, verb: str) -> None:
-        """Nothing is ever written."""
-
-    def event_dropped(self) -> None:
-        """No Event is ever posted."""
 
 
 class Cluster:
@@ -76,7 +64,7 @@ class Cluster:
         await self._kube.__aexit__(None, None, None)
 
     def _connection(self) -> WatchingKube:
-        return WatchingKube(_Uncounted(), TokenBucket(1, 1), self._kubeconfig)
+        return WatchingKube(Uncounted(), TokenBucket(1, 1), self._kubeconfig)
 
     def _path(self, kind: str) -> str:
         return f"{_ROOTS[kind]}/{self._scope}{kind}"

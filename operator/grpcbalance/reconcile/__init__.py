@@ -9,11 +9,12 @@ from __future__ import annotations
 from grpcbalance.model import Key, ServiceKey, StatusKey
 
 from .context import Api, Clock, Context
+from .dry_run import DryRun
 from .services import Services
 from .status import Statuses
 from .workloads import Workloads
 
-__all__ = ["Api", "Clock", "Context", "Reconciler", "settle_time"]
+__all__ = ["Api", "Clock", "Context", "DryRun", "Reconciler", "settle_time"]
 
 
 class Reconciler:
@@ -23,17 +24,25 @@ class Reconciler:
     """
 
     def __init__(self, context: Context) -> None:
+        self._c = context
         self._services = Services(context)
         self._workloads = Workloads(context)
         self._statuses = Statuses(context, self._workloads)
 
     async def __call__(self, key: Key) -> float | None:
-        """Reconcile one key."""
+        """Reconcile one key. While not everything is known nothing is decided, and only that is told."""
+        if self._c.blind() and not isinstance(key, StatusKey):
+            # All of it is due as soon as everything is known.
+            return None
         if isinstance(key, ServiceKey):
             return await self._services(key.ref)
         if isinstance(key, StatusKey):
             return await self._statuses(key.ref)
         return await self._workloads(key.ref)
+
+    def forgive(self) -> list[Key]:
+        """Let everything that was refused be tried again at once; answers with the keys to do it by."""
+        return [*self._services.forgive(), *self._workloads.forgive(), *self._statuses.forgive()]
 
 
 def settle_time(key: Key, settle: float) -> float:

@@ -44,8 +44,8 @@ class Api(Protocol):
     async def apply_status(self, ref: Ref, uid: str, status: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply a GrpcBalancedService's status."""
 
-    async def pods_mentioning(self, namespace: str, host: str) -> list[str]:
-        """Names of running pods of which some container's env has `host` in a value."""
+    async def hosts_in_use(self, namespace: str | None) -> frozenset[str]:
+        """`<service>.<namespace>.svc` names in env of unfinished pods and Jobs, of one namespace or (None) of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,9 @@ class Context:
     enqueue: Callable[[Iterable[Key]], None]
     service_refusals: dict[Ref, str]
     workload_refusals: dict[WorkloadRef, str]
+    # Permissions that the operator lacks, in a sentence, or empty; and whether it cannot see everything.
+    missing: Callable[[], str] = str
+    blind: Callable[[], bool] = bool
 
     def take(self, kind: str, raw: Mapping[str, Any]) -> None:
         """Put a write's answer, or a live read, into the view at once; later decisions must know it."""

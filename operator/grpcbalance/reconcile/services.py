@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from grpcbalance.api import Reason
 from grpcbalance.desired import Resolution, resolve
+from grpcbalance.errors import WouldWrite
 from grpcbalance.events import Note, regarding_workload
 from grpcbalance.kube import Conflict, Gone, Invalid
-from grpcbalance.model import Ref, ServiceSnapshot, StatusKey, WorkloadRef
+from grpcbalance.model import Ref, Role, ServiceKey, ServiceSnapshot, StatusKey, WorkloadRef
 from grpcbalance.observe import host_of, service
-from grpcbalance.optin import Problem
-from grpcbalance.retire import Action, Apply, Create, Delete, ReplacePorts, plan_services
+from grpcbalance.optin import Problem, named_roles
+from grpcbalance.retire import Action, Apply, Create, Delete, ReplacePorts, ServicePlan, plan_services
 
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
+
+# Seconds for which one look at all pods and Jobs serves other deletions: what they name no template has named for
+# longer than that.
+_LOOK_SERVES: Final = 5.0
 
 
 class Services:
@@ -21,11 +29,14 @@ class Services:
         self._c = context
         # What was refused, and when it may be sent again; anything else may be at once.
         self._refused: dict[Ref, tuple[tuple[Action, ...], float]] = {}
+        # Hosts in use, when that look began, and whether one is being taken.
+        self._hosts: frozenset[str] = frozenset()
+        self._looked = float("-inf")
+        self._looking = asyncio.Lock()
 
     async def __call__(self, ref: Ref) -> float | None:
         """Bring the Services of one GrpcBalancedService, present or gone, to what they should be."""
-        snapshot = self._c.view.snapshot(ref)
-        plan = plan_services(snapshot, self._resolution(snapshot), self._c.clock.now(), self._c.settings.retire_after)
+        plan = self._plan(ref)
         for stranded in plan.stranded:
             await self._tell_stranded(stranded, ref)
         refused, due = self._refused.get(ref, ((), 0.0))
@@ -35,13 +46,13 @@ class Services:
             return wait
         self._refused.pop(ref, None)
         try:
-            for action in plan.actions:
-                await self._act(action)
+            await self._act_all(ref, plan.actions)
         except Conflict:
             # Somebody was there first; the watch is about to tell who.
             return CONFLICT_AGAIN
         except (Invalid, Gone) as refusal:
-            self._c.service_refusals[ref] = str(refusal)
+            if not isinstance(refusal, WouldWrite):
+                self._c.service_refusals[ref] = str(refusal)
             self._refused[ref] = plan.actions, self._c.clock.monotonic() + REFUSED_AGAIN
             self._c.enqueue([StatusKey(*ref)])
             return REFUSED_AGAIN
@@ -49,41 +60,79 @@ class Services:
             self._c.enqueue([StatusKey(*ref)])
         return plan.again
 
+    def forgive(self) -> list[ServiceKey]:
+        """What was refused may be sent again at once, by these keys."""
+        keys = [ServiceKey(*ref) for ref in self._refused]
+        self._refused.clear()
+        return keys
+
+    def _plan(self, ref: Ref) -> ServicePlan:
+        snapshot = self._c.view.snapshot(ref)
+        return plan_services(snapshot, self._resolution(snapshot), self._c.clock.now(), self._c.settings.retire_after)
+
     def _resolution(self, snapshot: ServiceSnapshot) -> Resolution | None:
         if snapshot.balanced is None:
             return None
         resolution = resolve(snapshot, snapshot.balanced, self._c.settings.cluster_domain)
         return None if isinstance(resolution, Problem) else resolution
 
-    async def _act(self, action: Action) -> None:
+    async def _act_all(self, ref: Ref, actions: tuple[Action, ...]) -> None:
+        kept_back: WouldWrite | None = None
+        for action in actions:
+            try:
+                await self._act(ref, action)
+            except WouldWrite as error:
+                # No reason not to tell of the others.
+                kept_back = error
+        if kept_back is not None:
+            raise kept_back
+
+    async def _act(self, ref: Ref, action: Action) -> None:
         if isinstance(action, Create):
             self._c.take("services", await self._c.api.create_service(action.manifest))
         elif isinstance(action, Apply):
             self._c.take("services", await self._c.api.apply_service(action.manifest))
         elif isinstance(action, ReplacePorts):
-            ref, uid = action.service.ref, action.service.uid
-            self._c.take("services", await self._c.api.replace_ports(ref, uid, action.ports))
+            live, uid = action.service.ref, action.service.uid
+            self._c.take("services", await self._c.api.replace_ports(live, uid, action.ports))
         else:
-            await self._delete(action)
+            await self._delete(ref, action)
 
-    async def _delete(self, action: Delete) -> None:
-        """Delete a Service that no template names, after a live look at it and at pods that still may."""
-        ref = action.service.ref
-        if await self._c.api.pods_mentioning(ref.namespace, host_of(action.service)):
+    async def _delete(self, ref: Ref, action: Delete) -> None:
+        """Delete a Service that no template names, after a live look at it, and at pods and Jobs that still may."""
+        if host_of(action.service) in await self._in_use():
             self._c.take("services", await self._c.api.apply_service(action.again))
             return
-        live = await self._c.api.get_service(ref)
-        if live is None or service(live) != action.service:
-            # What was decided about is no longer there; the watch brings what is.
-            raise Conflict(f"Service {ref} changed")
-        await self._c.api.delete_service(ref, action.service.uid, action.service.resource_version)
+        name, live = action.service.ref, await self._c.api.get_service(action.service.ref)
+        due = (again.service for again in self._plan(ref).actions if isinstance(again, Delete))
+        if live is None or service(live) != action.service or action.service not in due:
+            # Meanwhile what was decided about has changed, or is named again.
+            raise Conflict(f"Service {name} changed")
+        await self._c.api.delete_service(name, action.service.uid, action.service.resource_version)
+
+    async def _in_use(self) -> frozenset[str]:
+        """Hosts that running pods and Jobs name. Looking at all of them is dear, so one look serves who asks soon."""
+        asked = self._c.clock.monotonic()
+        async with self._looking:
+            if self._looked < asked - _LOOK_SERVES:
+                began = self._c.clock.monotonic()
+                self._hosts = await self._c.api.hosts_in_use(self._c.settings.namespace)
+                self._looked = began
+            return self._hosts
 
     async def _tell_stranded(self, ref: WorkloadRef, gone: Ref) -> None:
         workload = self._c.view.workloads.get(ref)
-        if workload is not None:
-            text = (
-                f"GrpcBalancedService {gone.name} is gone; its headless Service stays while this uses it. "
-                "Create the object again, or remove our annotations"
-            )
-            note = Note(Reason.STILL_REFERENCED, text, warning=True)
-            await self._c.tell(regarding_workload(workload), str(gone), note)
+        if workload is None:
+            return
+        service, remedy = gone.name, "Create the object again"
+        if ref.namespace != gone.namespace:
+            if not workload.record or gone not in named_roles(workload)[Role.CLIENT]:
+                # It names the host, which anybody may; that there was an object is not for it to know.
+                return
+            service, remedy = str(gone), "Ask its owner to create it again"
+        text = (
+            f"GrpcBalancedService {service} is gone; its headless Service stays while this uses it. "
+            f"{remedy}, or remove our annotations"
+        )
+        note = Note(Reason.STILL_REFERENCED, text, warning=True)
+        await self._c.tell(regarding_workload(workload), str(gone), note)

@@ -11,12 +11,13 @@ from grpcbalance.api import ConditionType, Reason
 from grpcbalance.assess import remembered, tells_of
 from grpcbalance.conditions import observed
 from grpcbalance.desired import resolve
-from grpcbalance.events import Note, condition_notes, regarding_balanced
+from grpcbalance.errors import WouldWrite
+from grpcbalance.events import Note, condition_notes, progress_note, regarding_balanced
 from grpcbalance.kube import Conflict, Gone, Invalid
-from grpcbalance.model import Balanced, Ref, ServiceSnapshot, Workload
+from grpcbalance.model import Balanced, Ref, ServiceSnapshot, StatusKey, Workload
 from grpcbalance.names import PLURAL
 from grpcbalance.plan import Finding
-from grpcbalance.status import make_status
+from grpcbalance.status import lacking, make_status
 
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 from .workloads import Workloads
@@ -31,6 +32,8 @@ _URGENT: Final = (ConditionType.ACCEPTED, ConditionType.SERVICE_READY, Condition
 # Workloads are looked at in turn, which takes a while when the operator starts among thousands of new ones.
 _UNSEEN: Final = 180.0
 
+_Findings = list[tuple[Workload, Finding]]
+
 
 class Statuses:
     """Writes status when it differs from what is stored, at most once in `status_interval` per object."""
@@ -41,6 +44,8 @@ class Statuses:
         self._postponed: dict[Ref, float] = {}
         # The status that was refused, and when it may be sent again.
         self._refused: dict[Ref, tuple[dict[str, Any], float]] = {}
+        # With --dry-run: the status that would be stored by now; what follows is compared with it.
+        self._kept_back: dict[Ref, dict[str, Any]] = {}
 
     async def __call__(self, ref: Ref) -> float | None:
         """Bring the status of one GrpcBalancedService up to date."""
@@ -49,32 +54,49 @@ class Statuses:
             self._written.pop(ref, None)
             self._postponed.pop(ref, None)
             self._refused.pop(ref, None)
+            self._kept_back.pop(ref, None)
             self._c.service_refusals.pop(ref, None)
             self._c.metrics.service(ref, None)
             return None
         wait = self._written.get(ref, float("-inf")) + self._c.settings.status_interval - self._c.clock.monotonic()
         if wait > 0:
             return wait
-        previous = json.loads(balanced.status)
-        snapshot = self._c.view.snapshot(ref, self._c.service_refusals.get(ref))
-        resolution = resolve(snapshot, balanced, self._c.settings.cluster_domain)
-        told = previous if tells_of(previous, balanced, resolution) else {}
-        findings = list(self._findings(snapshot, told))
-        now = self._c.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-        status = make_status(observed(snapshot, resolution, findings), previous, balanced.generation, now)
-        self._c.metrics.service(ref, status["conditions"][0]["status"] == "True")
+        previous = self._kept_back.get(ref) or json.loads(balanced.status)
+        status, findings = self._status(balanced, previous)
+        self._c.metrics.service(ref, _is_ready(status))
         if status == previous:
             self._postponed.pop(ref, None)
             return None
         wait = max(self._patience(balanced, previous, status, findings), self._refused_for(ref, status))
         return wait if wait > 0 else await self._write(balanced, previous, status)
 
+    def _status(self, balanced: Balanced, previous: dict[str, Any]) -> tuple[dict[str, Any], _Findings]:
+        """What status should say, and the findings in it."""
+        now = self._c.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        missing, ref = self._c.missing(), balanced.ref
+        if self._c.blind():
+            # What is not known for certain is left as it was told last.
+            return (lacking(previous, previous, missing, balanced.generation, now) if missing else previous), []
+        snapshot = self._c.view.snapshot(ref, self._c.service_refusals.get(ref))
+        resolution = resolve(snapshot, balanced, self._c.settings.cluster_domain)
+        told = previous if tells_of(previous, balanced, resolution) else {}
+        findings = list(self._findings(snapshot, told))
+        restored = self._workloads.contests.listed(ref, (workload for workload, _ in findings))
+        status = make_status(observed(snapshot, resolution, findings), previous, balanced.generation, now, restored)
+        return (lacking(status, previous, missing, balanced.generation, now) if missing else status), findings
+
+    def forgive(self) -> list[StatusKey]:
+        """What was refused may be sent again at once, by these keys."""
+        keys = [StatusKey(*ref) for ref in self._refused]
+        self._refused.clear()
+        return keys
+
     def _patience(
         self,
         balanced: Balanced,
         previous: dict[str, Any],
         status: dict[str, Any],
-        findings: list[tuple[Workload, Finding]],
+        findings: _Findings,
     ) -> float:
         """Seconds to hold a status back that is about to be overtaken by what it tells of.
 
@@ -83,6 +105,8 @@ class Statuses:
         unseen = any(workload.ref not in self._workloads.seen for workload, _ in findings)
         moving = any(finding.reason in _MOVING for _, finding in findings)
         news = previous.get("observedGeneration") != balanced.generation or _urgent(previous) != _urgent(status)
+        # A restoring waits until it is told of.
+        news = news or previous.get("restored") != status.get("restored")
         most = _UNSEEN if unseen else _MOVEMENT if moving and not news else 0.0
         now = self._c.clock.monotonic()
         return self._postponed.setdefault(balanced.ref, now) + most - now
@@ -95,7 +119,7 @@ class Statuses:
     def _findings(self, snapshot: ServiceSnapshot, told: dict[str, Any]) -> Iterator[tuple[Workload, Finding]]:
         assessor = self._c.assessor()
         for workload in dict.fromkeys((*snapshot.servers, *snapshot.clients)):
-            for finding in assessor.decide(workload, self._workloads.standing(workload.ref)).findings:
+            for finding in assessor.decide(workload, self._workloads.waits.standing(workload)).findings:
                 if finding.service == snapshot.ref:
                     yield workload, remembered(workload, finding, told)
 
@@ -110,8 +134,19 @@ class Statuses:
         except Gone:
             # The watch will tell.
             return None
+        except WouldWrite:
+            self._kept_back[balanced.ref] = status
         except Invalid as refusal:
             return await self._refuse(balanced, status, str(refusal))
+        else:
+            self._take(balanced, raw)
+        for note in condition_notes(previous, status):
+            await self._say(balanced, note)
+        if (progress := progress_note(previous, status)) is not None:
+            await self._say(balanced, progress)
+        return None
+
+    def _take(self, balanced: Balanced, raw: dict[str, Any]) -> None:
         self._refused.pop(balanced.ref, None)
         keys = self._c.view.apply(PLURAL, None, raw)
         stored = self._c.view.balanced.get(balanced.ref)
@@ -119,9 +154,6 @@ class Statuses:
             # An edit that the watch has not told of yet, and that will be no news when it does.
             self._c.enqueue(keys)
         # Otherwise not: what this write changes is what was just computed.
-        for note in condition_notes(previous, status):
-            await self._say(balanced, note)
-        return None
 
     async def _refuse(self, balanced: Balanced, status: dict[str, Any], message: str) -> float:
         """What cannot be told in status is told in an Event, in the log and in a metric."""
@@ -133,6 +165,10 @@ class Statuses:
     async def _say(self, balanced: Balanced, note: Note) -> None:
         say = self._c.tell if note.warning else self._c.recorder.say
         await say(regarding_balanced(balanced), note.message.partition(":")[0], note)
+
+
+def _is_ready(status: dict[str, Any]) -> bool:
+    return any(c["type"] == ConditionType.READY and c["status"] == "True" for c in status.get("conditions") or ())
 
 
 def _urgent(status: dict[str, Any]) -> dict[str, str]:

@@ -12,14 +12,12 @@ from grpcbalance.kinds import BY_KIND
 from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
 from grpcbalance.plan import Decision
-from grpcbalance.roles import Situation
 
+from .contests import Contests
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
+from .progress import Progress
+from .waits import Waits
 
-# A workload that waits for a rollout slot is woken when one is free; this only heals a lost wake-up.
-_LIMITED_AGAIN: Final = 300.0
-# What holds a workload may be a service that its annotations do not name, of which no change wakes it.
-_HELD_AGAIN: Final = 60.0
 # What an API server answers with that accepts a change and leaves everything as it was.
 _UNDONE: Final = "patch: the API server accepted it and changed nothing: does a webhook or policy undo it?"
 
@@ -42,7 +40,9 @@ class Workloads:
 
     def __init__(self, context: Context) -> None:
         self._c = context
-        self._waiting_since: dict[WorkloadRef, float] = {}
+        self.contests = Contests(context)
+        self.waits = Waits(context, self.contests)
+        self._progress = Progress(context)
         # What was refused last, by workload; another write may be sent at once.
         self._refused: dict[WorkloadRef, _Refused] = {}
         # Decided about at least once; until then status has nothing lasting to tell of them.
@@ -54,27 +54,43 @@ class Workloads:
         if workload is None:
             self._forget(ref)
             return None
-        decision = self._c.assessor().decide(workload, self.situation(ref))
-        refused = self._refused.get(ref)
-        if ref in self._c.workload_refusals and not (refused and refused.is_same(workload, decision.patch)):
-            # What was refused is not what is due now, so nothing is to be told of it.
-            del self._c.workload_refusals[ref]
-            decision = self._c.assessor().decide(workload, self.situation(ref))
-        again = self._note_waits(ref, decision)
+        decision = self._decide(workload)
+        again = _sooner(self.waits.note(workload, decision), self._progress.look(workload))
         if decision.patch is not None:
             try:
-                again = await self._patch(workload, decision, decision.patch)
+                again = await self._write(workload, decision, decision.patch)
             finally:
                 # Also when it fails: status must not wait for a workload that cannot be written.
                 self._note_seen(ref, decision)
             if ref in self._c.workload_refusals:
                 # To be told now, not at the next look.
-                decision = self._c.assessor().decide(workload, self.situation(ref))
+                decision = self._assessed(workload)
+        elif decision.carried:
+            again = _sooner(again, self.contests.note_carried(workload, decision.fingerprint))
         self._c.metrics.workload(ref, [(str(f.role), f.state, str(f.reason)) for f in decision.findings if f.role])
         await self._tell(workload, decision)
         self._note_seen(ref, decision)
         self._wake()
         return again
+
+    def forgive(self) -> list[WorkloadKey]:
+        """What was refused may be sent again at once, by these keys."""
+        keys = [WorkloadKey(*ref) for ref in self._refused]
+        self._refused.clear()
+        return keys
+
+    def _decide(self, workload: Workload) -> Decision:
+        decision, refused = self._assessed(workload), self._refused.get(workload.ref)
+        if workload.ref in self._c.workload_refusals and not (refused and refused.is_same(workload, decision.patch)):
+            # What was refused is not what is due now, so nothing is to be told of it.
+            del self._c.workload_refusals[workload.ref]
+            decision = self._assessed(workload)
+        if decision.patch is not None and self.contests.recall(workload):
+            return self._assessed(workload)
+        return decision
+
+    def _assessed(self, workload: Workload) -> Decision:
+        return self._c.assessor().decide(workload, self.waits.situation(workload))
 
     def _note_seen(self, ref: WorkloadRef, decision: Decision) -> None:
         if ref not in self.seen:
@@ -86,46 +102,16 @@ class Workloads:
         free = self._c.settings.max_concurrent_rollouts - len(self._c.view.slots.in_flight)
         self._c.enqueue([WorkloadKey(*following) for following in self._c.view.slots.following(max(0, free))])
 
-    def situation(self, ref: WorkloadRef) -> Situation:
-        """What the decision about a workload depends on beside the objects."""
-        now = self._c.clock.monotonic()
-        return Situation(
-            rollouts=len(self._c.view.slots.in_flight) - (ref in self._c.view.slots.in_flight),
-            max_rollouts=self._c.settings.max_concurrent_rollouts,
-            # Servers that stand in line for a slot are about to be configured: no client goes before them.
-            waited=0.0 if self._c.view.servers_in_line(ref) else now - self._waiting_since.get(ref, now),
-            server_wait=self._c.settings.server_wait,
-            refusal=self._c.workload_refusals.get(ref),
-        )
-
-    def standing(self, ref: WorkloadRef) -> Situation:
-        """The same for status: who waits in line is limited, though a slot may be free at this very moment."""
-        situation = self.situation(ref)
-        limited = ref in self._c.view.slots.waiting
-        return replace(situation, rollouts=situation.max_rollouts) if limited else situation
-
     def _forget(self, ref: WorkloadRef) -> None:
         self.seen.discard(ref)
-        self._waiting_since.pop(ref, None)
         self._forget_refusal(ref)
-        self._c.view.slots.waiting.pop(ref, None)
+        for memory in (self.waits, self.contests, self._progress):
+            memory.forget(ref)
         self._c.metrics.workload(ref, [])
 
-    def _note_waits(self, ref: WorkloadRef, decision: Decision) -> float | None:
-        """Remember who waits for what; answers when to look again."""
-        reasons = {finding.reason for finding in decision.findings}
-        if Reason.ROLLOUT_LIMIT in reasons:
-            self._c.view.wait_for_slot(ref)
-            return _LIMITED_AGAIN
-        self._c.view.slots.waiting.pop(ref, None)
-        if Reason.WAITING_FOR_SERVERS not in reasons:
-            self._waiting_since.pop(ref, None)
-            return _HELD_AGAIN if Reason.UNSAFE_ROLLOUT in reasons else None
-        now = self._c.clock.monotonic()
-        if self._c.view.servers_in_line(ref):
-            self._waiting_since[ref] = now
-        since = self._waiting_since.setdefault(ref, now)
-        return max(1.0, self._c.settings.server_wait - (now - since))
+    async def _write(self, workload: Workload, decision: Decision, patch: dict[str, Any]) -> float | None:
+        wait = self.contests.before_restoring(workload) if decision.restores else None
+        return await self._patch(workload, decision, patch) if wait is None else wait
 
     async def _patch(self, workload: Workload, decision: Decision, patch: dict[str, Any]) -> float | None:
         ref, refused = workload.ref, self._refused.get(workload.ref)
@@ -149,6 +135,7 @@ class Workloads:
             self._give_back(workload)
             return self._refuse(workload, patch, decision, _UNDONE)
         self._forget_refusal(ref)
+        self.contests.done(workload)
         self._c.take(BY_KIND[ref.kind].plural, raw)
         await self._c.recorder.say(regarding_workload(workload), "write", _written(workload, patch))
         return None
@@ -175,11 +162,15 @@ class Workloads:
         about = regarding_workload(workload)
         for finding in decision.findings:
             subject = f"{finding.role} {finding.service}"
-            note = finding_note(finding)
+            note = finding_note(finding, workload.ref.namespace)
             if note is None:
                 self._c.recorder.quiet(about, subject)
             else:
                 await self._c.tell(about, subject, note)
+
+
+def _sooner(*waits: float | None) -> float | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _status_keys(decision: Decision) -> list[StatusKey]:

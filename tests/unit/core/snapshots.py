@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 from grpcbalance.assess import Assessor
 from grpcbalance.desired import Resolution, resolve
 from grpcbalance.model import Ref, ServiceSnapshot, WorkloadRef
 from grpcbalance.names import PLURAL
-from grpcbalance.observe_workload import with_settled
 from grpcbalance.optin import Problem
 from grpcbalance.plan import Decision
 from grpcbalance.roles import Situation
@@ -21,6 +21,7 @@ PLURALS = {
     "Service": "services",
     "EndpointSlice": "endpointslices",
     "Deployment": "deployments",
+    "Namespace": "namespaces",
 }
 
 
@@ -72,11 +73,11 @@ def newer(raw: dict[str, Any], rv: int = 2, **changes: Any) -> dict[str, Any]:
 
 def contents(view: View) -> Any:
     """Everything that snapshots can show, and the indices behind it."""
-    settled_apart = {ref: with_settled(w, None) for ref, w in view.workloads.items()}
+    settled_apart = {ref: dataclasses.replace(w, settled=None) for ref, w in view.workloads.items()}
     indices = {
         name: {key: index[key] for key in index}
         for name, index in vars(view).items()
-        if name in ("_wanting", "_referring", "_owned", "_slices", "_servers", "_clients", "_hosts")
+        if name in ("_wanting", "_referring", "_owned", "_slices", "_servers", "_clients", "_abroad", "_hosts")
     }
     names = {kind: view.names(kind) for kind in KINDS}
     # A rollout of one that has opted out meanwhile counts until it ends; who comes later cannot know whose it is.

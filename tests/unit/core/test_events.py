@@ -105,7 +105,7 @@ def test_crowds_yield_to_everything_else() -> None:
 )
 def test_what_people_hear_of(state: str, reason: Reason, told: bool) -> None:
     finding = Finding(Ref("shop", "orders"), Role.CLIENT, (), state, reason, "why")
-    assert (finding_note(finding) is not None) is told
+    assert (finding_note(finding, "shop") is not None) is told
 
 
 def cond(kind: str, status: str, reason: str) -> dict[str, str]:

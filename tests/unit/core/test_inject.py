@@ -244,3 +244,14 @@ def test_hand_edits_between_decisions_are_kept(
         raw, _ = changed(raw, then)
         left = [entry for entry in env_of(raw) if entry["name"] in edited]
         assert [e for e in left if e["name"] not in ours_again] == [e for e in before if e["name"] not in ours_again]
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [("ABA", ["A"]), ("AAB", []), ("ABBA", ["A"]), ("ABAB", ["A", "B"]), ("AB", [])],
+)
+def test_names_of_the_user_that_stand_twice_apart_are_refused(names: str, refused: list[str]) -> None:
+    env = [{"name": name, "value": str(position)} for position, name in enumerate(names)]
+    workload = make.workload(two_containers(env, []))
+    assert [name for _, name in inject.duplicates(workload, {"app": {"NEW": "1"}})] == refused
+    assert inject.duplicates(workload, {"web": {"NEW": "1"}}) == ()

@@ -177,12 +177,12 @@ DEADLINE = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "statu
 @pytest.mark.parametrize(
     ("status", "replicas", "expected"),
     [
-        ({}, 1, Rollout.PROGRESSING),
+        ({}, 1, Rollout.UNSEEN),
         ({"observedGeneration": 2}, 0, Rollout.COMPLETE),
         (
             {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
             1,
-            Rollout.PROGRESSING,
+            Rollout.UNSEEN,
         ),
         (
             {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2},
@@ -203,8 +203,8 @@ DEADLINE = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "statu
         (STATUS | {"replicas": 4, "updatedReplicas": 1, "availableReplicas": 3}, 3, Rollout.PROGRESSING),
         # Undone to an earlier template, Recreate: all are gone, and the reason has not changed yet.
         (STATUS | {"replicas": 0, "updatedReplicas": 0}, 3, Rollout.PROGRESSING),
-        (STATUS | {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3}, 3, Rollout.PROGRESSING),
-        ({"observedGeneration": 1, "conditions": DEADLINE}, 1, Rollout.PROGRESSING),
+        (STATUS | {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3}, 3, Rollout.UNSEEN),
+        ({"observedGeneration": 1, "conditions": DEADLINE}, 1, Rollout.UNSEEN),
     ],
 )
 def test_rollout(status: dict[str, Any], replicas: int | None, expected: Rollout) -> None:

@@ -25,12 +25,18 @@ def test_full_opt_in() -> None:
         clients=(Ref("shop", "payments"), Ref("shop", "stock")),
         containers=("app", "web"),
         paused=True,
+        keep=False,
         problems=(),
     )
 
 
 def test_other_namespace_is_read() -> None:
     assert read(client="bank/payments").clients == (Ref("bank", "payments"),)
+
+
+def test_own_namespace_may_be_written_out() -> None:
+    opt_in = read(server="shop/orders", client="shop/orders,orders")
+    assert (opt_in.server, opt_in.clients, opt_in.problems) == (Ref("shop", "orders"), (Ref("shop", "orders"),), ())
 
 
 def test_server_and_client_of_the_same_service_is_one_ref() -> None:
@@ -46,6 +52,7 @@ def test_server_and_client_of_the_same_service_is_one_ref() -> None:
         ("server", "orders,payments"),
         ("server", "a" * 55),
         ("server", "orders\n"),
+        ("server", "bank/orders"),
         ("client", "orders;payments"),
         ("client", "a/b/c"),
         ("client", "../orders"),
@@ -55,6 +62,8 @@ def test_server_and_client_of_the_same_service_is_one_ref() -> None:
         ("paused", "True"),
         ("paused", ""),
         ("paused", "yes"),
+        ("on-remove", ""),
+        ("on-remove", "keep"),
     ],
 )
 def test_bad_values_are_problems(key: str, value: str) -> None:
@@ -63,10 +72,10 @@ def test_bad_values_are_problems(key: str, value: str) -> None:
     assert f"grpcbalance.dev/{key}" in problem.message
 
 
-def test_what_is_not_available_yet_is_told_and_takes_nothing_away() -> None:
-    (problem,) = read(**{"on-remove": "Keep"}).problems
-    assert problem.reason is Reason.INVALID_ANNOTATION
-    assert "grpcbalance.dev/on-remove is not available in this version" in problem.message
+@pytest.mark.parametrize(("value", "keep"), [("Keep", True), ("Remove", False)])
+def test_on_remove(value: str, keep: bool) -> None:
+    opt_in = read(**{"on-remove": value})
+    assert (opt_in.keep, opt_in.problems) == (keep, ())
 
 
 @pytest.mark.parametrize(

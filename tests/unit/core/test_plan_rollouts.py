@@ -19,6 +19,8 @@ def test_rule5_limit_holds_new_rollouts_only() -> None:
     assert decide_in("checkout", *READY, CLIENT, rollouts=9, max_rollouts=10).patch is not None
     rolling = make.deployment(client="orders", rolled=False)
     assert decide_in("checkout", *READY, rolling, **full).patch is not None
+    unseen = make.deployment(client="orders", meta={"generation": 2})
+    assert decide_in("checkout", *READY, unseen, **full).patch is None
 
 
 @pytest.mark.parametrize("situation", [{"rollouts": 10}, {"refusal": "denied"}], ids=["limit", "refused"])

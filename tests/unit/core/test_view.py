@@ -15,6 +15,7 @@ from tests.unit.core.test_plan import CONFIGURED_CLIENT, SERVER
 Raw = dict[str, Any]
 STATUS, SERVICE = StatusKey("shop", "orders"), ServiceKey("shop", "orders")
 CLIENT = make.deployment(client="orders")
+FOREIGN_KEY = WorkloadKey("Deployment", "evil", "spy")
 CLIENT_KEY, SERVER_KEY = WorkloadKey("Deployment", "shop", "checkout"), WorkloadKey("Deployment", "shop", "orders")
 
 
@@ -138,6 +139,42 @@ def test_foreign_names_concern_nobody_else() -> None:
     assert view.apply("deployments", "ADDED", foreign) == {WorkloadKey("Deployment", "evil", "spy")}
 
 
+TEAM = {"team": "a"}
+
+
+def foreign(**more: Any) -> Raw:
+    return make.deployment("spy", client="shop/orders", namespace="evil", **more)
+
+
+def test_a_client_that_is_let_in_concerns_what_a_local_one_does() -> None:
+    view = view_of(make.gbs(allowedClients={"namespaces": {"from": "All"}}), make.server())
+    assert view.apply("deployments", "ADDED", foreign()) == {FOREIGN_KEY, STATUS, SERVER_KEY}
+    assert FOREIGN_KEY in view.apply("endpointslices", "ADDED", make.serving())
+    assert FOREIGN_KEY in view.apply(PLURAL, "MODIFIED", make.gbs(rv=2))
+
+
+@pytest.mark.parametrize(("allowed", "waits"), [("Same", False), ("All", True)])
+def test_only_who_is_let_in_waits_for_servers_in_line(allowed: str, waits: bool) -> None:
+    view = view_of(make.gbs(allowedClients={"namespaces": {"from": allowed}}), make.server(), foreign())
+    view.wait_for_slot(SERVER_KEY.ref)
+    assert view.servers_in_line(FOREIGN_KEY.ref) is waits
+
+
+def test_one_that_is_not_let_in_any_more_but_named_the_host_concerns_service_and_servers() -> None:
+    host = make.env(T="dns:///orders-headless.shop.svc.cluster.local.:5000")
+    view = view_of(make.gbs(), make.server(), make.headless(), foreign(containers=[make.container(env=host)]))
+    assert view.apply("deployments", "DELETED", foreign(rv=2)) == {FOREIGN_KEY, SERVICE, SERVER_KEY}
+
+
+def test_labels_of_a_namespace_concern_its_clients_of_others_and_those_objects() -> None:
+    view = view_of(make.gbs(), foreign(), make.deployment("other", client="orders", namespace="evil"), CLIENT)
+    assert view.apply("namespaces", "ADDED", make.namespace("evil")) == {FOREIGN_KEY, STATUS}
+    assert view.apply("namespaces", "MODIFIED", make.namespace("evil", TEAM, rv=2)) == {FOREIGN_KEY, STATUS}
+    assert view.apply("namespaces", "MODIFIED", make.namespace("evil", TEAM, rv=3)) == set()
+    assert view.apply("namespaces", "MODIFIED", make.namespace("shop", TEAM)) == set()
+    assert view.apply("namespaces", "DELETED", make.namespace("evil", rv=4)) == {FOREIGN_KEY, STATUS}
+
+
 def test_all_keys_come_in_the_order_that_settles_soonest() -> None:
     keys = list(view_of(CLIENT, make.server(), make.gbs(), make.headless("gone")).all_keys())
     assert set(keys[:2]) == {SERVICE, ServiceKey("shop", "gone")}
@@ -183,3 +220,16 @@ def test_settled_record_is_carried_through_a_rollout() -> None:
     view.apply("deployments", "MODIFIED", newer(SERVER, 9, status={}))
     assert settled is not None
     assert view.workloads[ref].settled == settled
+
+
+def test_an_annotation_alone_fills_no_slot_and_frees_none() -> None:
+    # It makes a new generation of a Deployment, which the controller has to look at; nobody knows of a rollout yet.
+    unseen = make.deployment(client="orders", meta={"generation": 2})
+    view = view_of(unseen)
+    assert view.slots.in_flight == set()
+    # Of our own write we know that it rolls.
+    view.slots.in_flight.add(REF)
+    view.apply("deployments", "MODIFIED", newer(unseen, 2, spec=unseen["spec"] | {"replicas": 2}))
+    assert view.slots.in_flight == {REF}
+    view.apply("deployments", "MODIFIED", newer(CLIENT, 3))
+    assert view.slots.in_flight == set()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpcbalance.model import Ref
+from grpcbalance.observe import ref_of
 from grpcbalance.view import KINDS, View
 from tests.unit import factories as make
 from tests.unit.core.snapshots import PLURALS, contents, newer, view_of
@@ -39,6 +40,12 @@ OBJECTS = st.one_of(
         st.booleans(),
         st.booleans(),
     ),
+    # Lets in whoever has the label, or everybody; the namespace comes, goes, and changes its label.
+    st.builds(
+        lambda allowed: make.gbs("orders", namespace="bank", allowedClients={"namespaces": allowed}),
+        st.sampled_from([{"from": "All"}, {"from": "Selector", "selector": {"matchLabels": {"team": "shop"}}}]),
+    ),
+    st.builds(lambda labels: make.namespace("shop", labels), st.sampled_from([{}, {"team": "shop"}])),
     st.builds(lambda name: make.headless(name, service_name="orders-headless"), SERVICES),
     st.builds(lambda: make.service("orders-headless")),
     st.builds(lambda name, ports: make.serving(name, ports=ports), SERVICES, st.sampled_from([(5000,), (6000,)])),
@@ -56,7 +63,7 @@ class Server:
     def write(self, raw: Raw) -> tuple[str, str, Raw]:
         self.version += 1
         raw = newer(raw, self.version)
-        kind, ref = PLURALS[raw["kind"]], Ref(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        kind, ref = PLURALS[raw["kind"]], ref_of(raw)
         old = self.objects.get((kind, ref))
         if old is not None:
             raw["metadata"]["uid"] = old["metadata"]["uid"]

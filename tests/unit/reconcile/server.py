@@ -17,6 +17,7 @@ from grpcbalance.errors import Conflict, Gone, Invalid, KubeError
 from grpcbalance.model import Ref, WorkloadRef
 from grpcbalance.names import FIELD_MANAGER, PLURAL
 from grpcbalance.observe import ref_of
+from grpcbalance.observe_workload import hosts_in
 from grpcbalance.view import KINDS
 from tests.unit.core.merge import merge
 
@@ -27,6 +28,7 @@ PLURALS = {
     "Service": "services",
     "EndpointSlice": "endpointslices",
     "Deployment": "deployments",
+    "Namespace": "namespaces",
 }
 REFUSAL = "admission webhook says: not on a Friday"
 
@@ -61,6 +63,8 @@ class Server:
         self._version = 0
         # Values in the env of running pods, by pod.
         self.pods: dict[Ref, tuple[str, ...]] = {}
+        # How often they were all looked at.
+        self.looks = 0
         self.watchers: list[Watcher] = []
         self.faults: list[Fault] = []
         self.attempts: list[Write] = []
@@ -199,9 +203,10 @@ class Server:
 
         return await self._write("status", PLURAL, ref.name, status, act)
 
-    async def pods_mentioning(self, namespace: str, host: str) -> list[str]:
-        pods = [(pod, values) for pod, values in self.pods.items() if pod.namespace == namespace]
-        return [pod.name for pod, values in pods if any(host in value for value in values)]
+    async def hosts_in_use(self, namespace: str | None) -> frozenset[str]:
+        self.looks += 1
+        pods = [values for pod, values in self.pods.items() if namespace in (None, pod.namespace)]
+        return frozenset(hosts_in([{"env": [{"value": value} for value in values]} for values in pods]))
 
     async def create_event(self, event: dict[str, Any]) -> None:
         self.events.append(event)

@@ -22,7 +22,7 @@ AGE = "GRPC_SERVER_MAX_CONNECTION_AGE_MS"
 
 
 def in_flight(server: Server) -> int:
-    return server.count("deployments", lambda raw: deployment_rollout(raw) is Rollout.PROGRESSING)
+    return server.count("deployments", lambda raw: deployment_rollout(raw) in (Rollout.PROGRESSING, Rollout.UNSEEN))
 
 
 class Most:

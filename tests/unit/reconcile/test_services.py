@@ -89,9 +89,8 @@ def test_rule7_a_running_pod_that_names_it_keeps_it_a_minute_at_a_time() -> None
     assert verbs(world.writes_in(61.0)) == [f"delete {NAME}"]
 
 
-def test_rule7_a_pod_of_another_namespace_or_host_keeps_nothing() -> None:
+def test_rule7_a_pod_of_another_host_keeps_nothing() -> None:
     world = shop(World())
-    world.server.pods[Ref("elsewhere", "a")] = (f"dns:///{HOST}.cluster.local.:5000",)
     world.server.pods[Ref(NAMESPACE, "b")] = ("dns:///payments-headless.shop.svc.cluster.local.:5000",)
     leave(world)
     assert verbs(world.writes_in(61.0)) == [f"delete {NAME}"]

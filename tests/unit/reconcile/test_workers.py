@@ -51,7 +51,7 @@ async def working(settings: Settings) -> AsyncIterator[Server]:
 
     def watched(kind: str, event: str, raw: Raw) -> None:
         loop.call_later(0.02, lambda: enqueue(view.apply(kind, event, raw)))
-        if kind == "deployments" and deployment_rollout(raw) is Rollout.PROGRESSING:
+        if kind == "deployments" and deployment_rollout(raw) in (Rollout.PROGRESSING, Rollout.UNSEEN):
             loop.call_later(ROLLOUT if raw["spec"]["replicas"] else 0.05, finish, raw["metadata"]["name"])
 
     server.latency = 0.05
@@ -75,7 +75,7 @@ def injected(raw: Raw) -> bool:
 
 
 def rolling(raw: Raw) -> bool:
-    return deployment_rollout(raw) is Rollout.PROGRESSING
+    return deployment_rollout(raw) in (Rollout.PROGRESSING, Rollout.UNSEEN)
 
 
 def test_sixteen_workers_never_take_more_slots_than_there_are_and_never_leave_one_free() -> None:

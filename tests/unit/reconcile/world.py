@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,10 +20,10 @@ from prometheus_client import CollectorRegistry
 from grpcbalance.errors import Retry
 from grpcbalance.events import Recorder
 from grpcbalance.metrics import Metrics
-from grpcbalance.model import Key
+from grpcbalance.model import Key, StatusKey
 from grpcbalance.names import ANNOTATION_CLIENT, ANNOTATION_SERVER, PLURAL
 from grpcbalance.queue import BACKOFF_BASE, BACKOFF_CAP
-from grpcbalance.reconcile import Clock, Context, Reconciler, settle_time
+from grpcbalance.reconcile import Clock, Context, DryRun, Reconciler, settle_time
 from grpcbalance.settings import Settings
 from grpcbalance.view import KINDS, View
 from tests.unit import factories as make
@@ -46,11 +47,12 @@ def make_context(
     """What the reconcilers work with, on the fake server and fake time."""
     clock = Clock(now=lambda: BEGINNING + timedelta(seconds=monotonic()), monotonic=monotonic)
     metrics = Metrics(CollectorRegistry(), monotonic)
+    recorder = Recorder(server.create_event, clock.now, clock.monotonic, metrics.event_dropped)
     return Context(
         view=view,
-        api=server,
+        api=DryRun(server, view, recorder, metrics) if settings.dry_run else server,
         settings=settings,
-        recorder=Recorder(server.create_event, clock.now, clock.monotonic, metrics.event_dropped),
+        recorder=recorder,
         metrics=metrics,
         clock=clock,
         enqueue=enqueue,
@@ -65,7 +67,8 @@ class Operator:
     def __init__(self, world: World) -> None:
         self._world = world
         self.view = View()
-        context = make_context(world.server, self.view, world.settings, lambda: world.now, self.enqueue)
+        made = make_context(world.server, self.view, world.settings, lambda: world.now, self.enqueue)
+        context = replace(made, missing=lambda: world.missing, blind=lambda: world.blind)
         self.metrics = context.metrics
         self._reconcile = Reconciler(context)
         # key -> ticket of the only look that counts, and when it is due
@@ -75,8 +78,16 @@ class Operator:
         for kind in KINDS:
             for raw in world.server.all(kind):
                 self.view.apply(kind, None, raw)
+        self.look_at_all()
+
+    def look_at_all(self) -> None:
+        """Have everything reconciled now."""
         for key in self.view.all_keys():
             self._add(key, 0.0)
+
+    def permissions_changed(self) -> None:
+        """As `main` does when other permissions are missing than before."""
+        self.enqueue([*self._reconcile.forgive(), *(StatusKey(*ref) for ref in self.view.balanced)])
 
     def take(self, kind: str, event: str, raw: Raw) -> None:
         """An event of a watch."""
@@ -152,6 +163,9 @@ class World:
         self.server.watchers.append(self._watched)
         self.operator: Operator | None = None
         self.crashes = 0
+        # Permissions that the operator lacks, and whether it cannot see everything.
+        self.missing = ""
+        self.blind = False
 
     # -- time ---------------------------------------------------------------------------------------------
 
@@ -201,7 +215,9 @@ class World:
 
     # -- people -------------------------------------------------------------------------------------------
 
-    def annotate(self, name: str, server: str | None = None, client: str | None = None) -> None:
+    def annotate(
+        self, name: str, server: str | None = None, client: str | None = None, namespace: str = make.NAMESPACE
+    ) -> None:
         """Make these our only opt-in annotations on a Deployment."""
 
         def change(raw: Raw) -> None:
@@ -209,7 +225,7 @@ class World:
             kept = {k: v for k, v in raw["metadata"].get("annotations", {}).items() if k not in ours}
             raw["metadata"]["annotations"] = kept | {k: v for k, v in ours.items() if v is not None}
 
-        self.server.edit("deployments", name, change)
+        self.server.edit("deployments", name, change, namespace)
 
     def spec(self, kind: str, name: str, **fields: Any) -> None:
         """Set fields of an object's spec."""
@@ -217,9 +233,9 @@ class World:
 
     # -- what is seen -------------------------------------------------------------------------------------
 
-    def env(self, name: str) -> dict[str, str | None]:
+    def env(self, name: str, namespace: str = make.NAMESPACE) -> dict[str, str | None]:
         """Env of the first container of a Deployment."""
-        container = self.server.get("deployments", name)["spec"]["template"]["spec"]["containers"][0]
+        container = self.server.get("deployments", name, namespace)["spec"]["template"]["spec"]["containers"][0]
         return {entry["name"]: entry.get("value") for entry in container.get("env") or ()}
 
     def status(self, name: str = "orders") -> Raw:

@@ -1,0 +1,153 @@
+"""`grpcbalance diff`: shows what the operator would do about a cluster, manifests, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import yaml
+
+from grpcbalance.diff.files import read
+from grpcbalance.diff.manifests import ManifestError
+from grpcbalance.diff.report import Report
+from grpcbalance.diff.run import Wish, diff
+from grpcbalance.diff.source import Nothing, SourceError
+from grpcbalance.diff.text import render
+from grpcbalance.settings import DEFAULT_DOMAIN
+
+# Seconds of silence before it is said what takes so long.
+_PATIENCE: Final = 2.0
+
+
+class _DiffError(click.ClickException):
+    """It could not be found out. As with diff and kubectl diff, 1 means that there is a difference."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What was asked for."""
+
+    filename: tuple[str, ...]
+    recursive: bool
+    cluster: bool
+    kubeconfig: str | None
+    context: str | None
+    namespace: str | None
+    cluster_domain: str
+    output: str
+
+
+class _Progress:
+    """Says on standard error what is being done, once it has taken a while."""
+
+    def __init__(self) -> None:
+        self._step, self._slow = "", False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self, step: str) -> None:
+        self._step = step
+        if self._slow:
+            self._say()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._begin)
+
+    def _begin(self) -> None:
+        self._slow = True
+        self._say()
+
+    def _say(self) -> None:
+        click.echo(f"{self._step} …", err=True)
+
+
+@click.command("diff")
+@click.option(
+    "--filename",
+    "-f",
+    multiple=True,
+    metavar="FILE_OR_FOLDER",
+    help="Manifests to lay over what the cluster has; - is standard input. May stand several times.",
+)
+@click.option("--recursive", "-R", is_flag=True, help="Folders within folders, too.")
+@click.option("--cluster/--no-cluster", default=True, show_default=True, help="Whether a cluster is asked.")
+@click.option(
+    "--kubeconfig",
+    envvar="KUBECONFIG",
+    show_envvar=True,
+    help="By default ~/.kube/config, and in a pod the service account.",
+)
+@click.option("--context", help="Context of the kubeconfig. By default its current one.")
+@click.option(
+    "--namespace",
+    "-n",
+    help="Ask the cluster for this namespace only; manifests that name none are in it. By default all, and that of the "
+    "context.",
+)
+@click.option(
+    "--cluster-domain", default=DEFAULT_DOMAIN, show_default=True, help="As the operator's own --cluster-domain."
+)
+@click.option(
+    "--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Format."
+)
+@click.pass_context
+def diff_command(context: click.Context, /, **values: Any) -> None:
+    """Show what the operator would do, and do nothing.
+
+    Services that it would make, change or retire; workloads that it would change, variable by variable, and the pods
+    that this restarts; what it would refuse or leave waiting, and why.
+
+    Exit status: 0 when nothing would be written, 1 when something would, more than 1 for an error.
+    """
+    options = _Options(**values)
+    if not options.cluster and not options.filename:
+        raise click.UsageError("--no-cluster needs manifests: add --filename")
+    try:
+        report = _report(options)
+    except (ManifestError, SourceError) as error:
+        raise _DiffError(str(error)) from error
+    _print(report, options.output)
+    context.exit(1 if report.changed else 0)
+
+
+def _report(options: _Options) -> Report:
+    manifests = read(options.filename, recursive=options.recursive)
+    now, forced = datetime.now(UTC), options.namespace is not None
+    if not options.cluster:
+        wish = Wish(manifests, options.namespace or "default", forced, options.cluster_domain, with_cluster=False)
+        return asyncio.run(diff(Nothing(), wish, now))
+    # Late: `--help` and an unreadable manifest need no Kubernetes client.
+    from grpcbalance.diff.cluster import ask, usual_namespace  # noqa: PLC0415
+
+    kubeconfig, context = options.kubeconfig or _default_kubeconfig(), options.context
+    namespace = options.namespace or usual_namespace(kubeconfig, context)
+    wish = Wish(manifests, namespace, forced, options.cluster_domain, with_cluster=True)
+    return asyncio.run(ask(kubeconfig, context, options.namespace, wish, now, _Progress()))
+
+
+def _default_kubeconfig() -> str | None:
+    path = Path(os.path.expanduser("~/.kube/config"))
+    return str(path) if path.exists() else None
+
+
+def _print(report: Report, output: str) -> None:
+    if output == "text":
+        for line in render(report, _style):
+            click.echo(line)
+        return
+    content = report.model_dump(mode="json", by_alias=True)
+    if output == "json":
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000), nl=False)
+
+
+def _style(text: str, colour: str | None) -> str:
+    # click.echo takes colours out again where no terminal reads.
+    return click.style(text, fg=colour) if colour else click.style(text, bold=True)

@@ -1,0 +1,67 @@
+"""From patches and plans to differences: old and new values of what is ours. Pure.
+
+Only what a patch of ours names is ever looked up: the values of other variables are nobody's business.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from grpcbalance.kinds import BY_KIND
+from grpcbalance.names import ANNOTATION_OWNER_UID, ANNOTATION_PREFIX
+
+from .report import ContainerChange, FieldChange, VariableChange
+
+
+def container_changes(kind: str, raw: Mapping[str, Any], patch: Mapping[str, Any]) -> tuple[ContainerChange, ...]:
+    """What a patch of `inject.changes` does to the containers of a workload."""
+    template = BY_KIND[kind].pod_template
+    live = {container["name"]: container for container in template(raw)["spec"]["containers"]}
+    return tuple(
+        ContainerChange(name=c["name"], variables=tuple(_variable(live[c["name"]], entry) for entry in c["env"]))
+        for c in template(patch)["spec"]["containers"]
+    )
+
+
+def _variable(container: Mapping[str, Any], entry: Mapping[str, Any]) -> VariableChange:
+    # An upsert is of what is absent or ours, a deletion of what is ours: the old value is one that we wrote.
+    values = [found.get("value", "") for found in container.get("env") or () if found["name"] == entry["name"]]
+    old, new = values[0] if values else None, entry.get("value")
+    change: Literal["Add", "Change", "Remove"]
+    change = "Remove" if "$patch" in entry else "Add" if old is None else "Change"
+    return VariableChange(name=entry["name"], change=change, old=old, new=new)
+
+
+def patched(kind: str, raw: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The workload after a patch of `inject.changes`: its env entries by name, its annotations by key."""
+    made = copy.deepcopy(dict(raw))
+    template, change = BY_KIND[kind].pod_template(made), BY_KIND[kind].pod_template(patch)
+    meta = template.get("metadata") or {}
+    annotations = (meta.get("annotations") or {}) | change["metadata"]["annotations"]
+    template["metadata"] = {**meta, "annotations": {key: v for key, v in annotations.items() if v is not None}}
+    entries = {container["name"]: container["env"] for container in change["spec"]["containers"]}
+    for container in template["spec"]["containers"]:
+        named = {entry["name"]: entry for entry in entries.get(container["name"], ())}
+        kept = [entry for entry in container.get("env") or () if entry["name"] not in named]
+        container["env"] = [*(entry for entry in named.values() if "$patch" not in entry), *kept]
+    return made
+
+
+def service_changes(live: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """Fields of a Service that a manifest of ours changes, or, of a new one, what its spec will be."""
+    if live is None:
+        return tuple(FieldChange(path=f"spec.{key}", old=None, new=value) for key, value in manifest["spec"].items())
+    # False and absent are the same to the API.
+    return tuple(change for change in _fields(live, manifest) if (change.old or None) != (change.new or None))
+
+
+def _fields(live: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[FieldChange]:
+    for key, new in manifest["spec"].items():
+        yield FieldChange(path=f"spec.{key}", old=live["spec"].get(key), new=new)
+    for part in ("labels", "annotations"):
+        before, after = live["metadata"].get(part) or {}, manifest["metadata"].get(part) or {}
+        for key in sorted({*after, *(key for key in before if key.startswith(ANNOTATION_PREFIX))}):
+            if key != ANNOTATION_OWNER_UID or before.get(key) is not None:
+                yield FieldChange(path=f"metadata.{part}[{key}]", old=before.get(key), new=after.get(key))

@@ -1,0 +1,118 @@
+"""What the operator has to be allowed, and a self-check that tells what of it is missing.
+
+The API server is asked (SelfSubjectAccessReview), which changes nothing. So what is missing is known by name before
+a write fails, and what was granted is noticed without a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from .errors import KubeError
+from .kube import PERMISSIONS
+from .settings import Settings
+from .watched import VERBS, kinds_in
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY: Final = 60.0
+# While something is missing.
+CHECK_SOON: Final = 10.0
+_NAMED: Final = 8
+
+
+class Permission(NamedTuple):
+    """Something that RBAC grants."""
+
+    group: str
+    resource: str
+    verb: str
+
+    def __str__(self) -> str:
+        name, slash, subresource = self.resource.partition("/")
+        return f"{self.verb} {name}{'.' + self.group if self.group else ''}{slash}{subresource}"
+
+
+def needed(settings: Settings) -> tuple[Permission, ...]:
+    """All that the code needs, in all namespaces or in the one of `settings`. manifests/ is compared with it."""
+    found = {Permission(*key, verb) for key, verbs in PERMISSIONS.items() for verb in verbs}
+    if settings.dry_run:
+        # It writes nothing but Events.
+        found = {item for item in found if item.verb in ("get", "list") or item.resource == "events"}
+    found |= {Permission(kind.group, kind.plural, verb) for kind in kinds_in(settings.namespace) for verb in VERBS}
+    return tuple(sorted(found))
+
+
+class SelfCheck:
+    """Knows which permissions are missing. As long as nobody can say, none is."""
+
+    def __init__(
+        self,
+        may: Callable[[str, str, str, str], Awaitable[bool]],
+        settings: Settings,
+        changed: Callable[[], None],
+    ) -> None:
+        """`may` takes verb, group, resource and namespace, as `kube.Kube.may`; `changed` is called after a change."""
+        self._may, self._changed = may, changed
+        self._needed, self._namespace = needed(settings), settings.namespace
+        self._lock = asyncio.Lock()
+        self.missing: tuple[Permission, ...] = ()
+
+    @property
+    def barred(self) -> frozenset[str]:
+        """Plurals of the kinds that cannot be both listed and watched."""
+        blind = {(permission.group, permission.resource) for permission in self.missing if permission.verb in VERBS}
+        return frozenset(kind.plural for kind in kinds_in(self._namespace) if (kind.group, kind.plural) in blind)
+
+    @property
+    def message(self) -> str:
+        """What is missing, in a sentence that names the fix; empty when nothing is."""
+        if not self.missing:
+            return ""
+        named = ", ".join(map(str, self.missing[:_NAMED]))
+        more = f" and {len(self.missing) - _NAMED} more" if len(self.missing) > _NAMED else ""
+        return f"the operator may not {named}{more}; {self._fix}"
+
+    @property
+    def _fix(self) -> str:
+        return "apply manifests/rbac.yaml" if self._namespace is None else "apply manifests/namespaced/rbac.yaml"
+
+    def trouble(self) -> dict[str, str]:
+        """For the readiness probe: each permission that is missing, and the fix."""
+        return {f"may not {permission}": self._fix for permission in self.missing}
+
+    async def run(self) -> None:
+        """Check for ever."""
+        while True:
+            answered = await self.check()
+            await asyncio.sleep(CHECK_EVERY if answered and not self.missing else CHECK_SOON)
+
+    async def check(self) -> bool:
+        """Ask about each permission. False, and what is known stands, when the API server does not answer."""
+        async with self._lock:
+            with contextlib.suppress(KubeError):
+                await self._ask()
+                return True
+        return False
+
+    async def _ask(self) -> None:
+        scope = self._namespace or ""
+        missing = tuple(
+            [
+                permission
+                for permission in self._needed
+                if not await self._may(permission.verb, permission.group, permission.resource, scope)
+            ]
+        )
+        if missing == self.missing:
+            return
+        self.missing = missing
+        if missing:
+            logger.error("missing permissions: %s", self.message)
+        else:
+            logger.info("no permission is missing any more")
+        self._changed()

@@ -1,0 +1,33 @@
+"""Whatever people did, when the operator is at rest the diff agrees with it."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.reconcile.test_random import Action, actions, begin, pauses
+
+from .kit import Cluster, reasons, report
+
+# Longer than the operator's longest patience with those who undo its work.
+REST = 7200.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.lists(st.tuples(actions, pauses), max_size=12))
+def test_where_the_operator_is_at_rest_nothing_is_foretold(steps: list[tuple[Action, float]]) -> None:
+    people = begin([])
+    for act, pause in steps:
+        act(people)
+        people.world.run(pause)
+    world = people.world.run(REST)
+    kinds = ("grpcbalancedservices", "services", "endpointslices", "deployments")
+    raws = [raw for kind in kinds for raw in world.server.all(kind)]
+    found = report(Cluster(raws))
+    assert [service.name for service in found.services] == []
+    assert [(w.name, w.containers) for w in found.workloads if w.action == "Write"] == []
+    told = {(w.name, reason) for w in found.workloads for reason in reasons(w)}
+    statuses = (raw["status"] for raw in raws if raw["kind"] == "GrpcBalancedService")
+    listed = {(w["name"], w["reason"]) for s in statuses for w in s["workloads"] if w["state"] != "Configured"}
+    # What concerns no object that there is stands in no status.
+    assert listed <= told

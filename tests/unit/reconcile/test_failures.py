@@ -1,0 +1,128 @@
+"""Rollouts that fail or get stuck: they free their slot, and no other one is begun for the same object."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+from grpcbalance.settings import Settings
+from tests.unit import factories as make
+
+from .world import World
+
+Raw = dict[str, Any]
+ENDLESS = {"progressDeadlineSeconds": 2_147_483_647}
+
+
+def fails(raw: Raw) -> None:
+    """What the controller says when a rollout made no progress until its deadline."""
+    raw["status"]["conditions"] = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+
+
+def recovers(raw: Raw) -> None:
+    make.roll(raw)
+
+
+def moves(count: int, raw: Raw) -> None:
+    raw["status"]["availableReplicas"] = count + 5
+
+
+def carriers(world: World) -> list[str]:
+    names = [raw["metadata"]["name"] for raw in world.server.all("deployments")]
+    return [name for name in names if "GRPC_ORDERS_TARGET" in world.env(name)]
+
+
+def crowd(count: int, **more: Any) -> list[Raw]:
+    return [make.deployment(f"client-{number:02}", client="orders", **more) for number in range(count)]
+
+
+def begun(settings: Settings, **more: Any) -> World:
+    """Five clients of which two roll, and never end."""
+    world = World(settings, takes=lambda name: None if name.startswith("client") else 1.0)
+    world.server.put(make.gbs(), make.server(replicas=0), *crowd(5, **more))
+    world.start().run(30)
+    assert carriers(world) == ["client-00", "client-01"]
+    return world
+
+
+def test_a_failed_rollout_stops_the_others_and_goes_on_when_it_is_mended() -> None:
+    world = begun(Settings(max_concurrent_rollouts=2))
+    world.server.edit("deployments", "client-00", fails)
+    world.run(30)
+    assert carriers(world) == ["client-00", "client-01"]
+    assert world.condition("ClientsConfigured") == ("False", "RolloutFailed")
+    assert world.standing("client-00")[1] == "RolloutFailed"
+    assert world.standing("client-02") == ("Pending", "RolloutStopped")
+    message = next(c["message"] for c in world.status()["conditions"] if c["type"] == "ClientsConfigured")
+    assert "Deployment client-00" in message
+    world.server.edit("deployments", "client-00", recovers)
+    world.run(30)
+    assert carriers(world) == ["client-00", "client-01", "client-02"]
+
+
+def test_an_opt_out_of_the_failed_one_lets_the_others_go_on() -> None:
+    world = begun(Settings(max_concurrent_rollouts=2))
+    world.server.edit("deployments", "client-00", fails)
+    world.run(30)
+    world.annotate("client-00")
+    world.run(30)
+    assert "client-00" not in carriers(world)
+    assert "client-02" not in carriers(world), "its own removal rolls, and fills the slot"
+    world.server.edit("deployments", "client-01", recovers)
+    world.run(30)
+    assert "client-02" in carriers(world)
+
+
+def test_a_stuck_rollout_without_a_deadline_of_its_own_fails_by_ours() -> None:
+    world = begun(Settings(max_concurrent_rollouts=2, rollout_deadline=60.0), **ENDLESS)
+    world.run(20)
+    assert world.standing("client-00")[1] == "RollingOut"
+    world.run(60)
+    assert world.standing("client-00")[1] == "RolloutFailed"
+    assert world.condition("ClientsConfigured") == ("False", "RolloutFailed")
+    assert carriers(world) == ["client-00", "client-01"]
+    # Something moves after all.
+    for name in ("client-00", "client-01"):
+        world.server.edit("deployments", name, recovers)
+    world.run(30)
+    assert carriers(world) == ["client-00", "client-01", "client-02", "client-03"]
+
+
+def test_progress_puts_the_deadline_off() -> None:
+    world = begun(Settings(max_concurrent_rollouts=2, rollout_deadline=60.0), **ENDLESS)
+    for count in range(6):
+        for name in ("client-00", "client-01"):
+            world.server.edit("deployments", name, partial(moves, count))
+        world.run(40)
+    assert world.standing("client-00")[1] == "RollingOut"
+
+
+def test_the_users_own_failed_rollout_stops_nobody_not_even_after_a_restart() -> None:
+    world = World(takes=lambda _: 1.0)
+    world.server.put(make.gbs(), make.server(replicas=0), *crowd(2))
+    world.start().run(60)
+    assert world.condition("ClientsConfigured") == ("True", "Configured")
+    world.server.edit("deployments", "client-00", fails)
+    for restart in (False, True):
+        if restart:
+            world.start()
+        late = copy.deepcopy(crowd(1)[0])
+        late["metadata"] |= {"name": f"late-{restart}".lower(), "uid": f"late-{restart}"}
+        world.server.put(late)
+        world.run(60)
+        assert late["metadata"]["name"] in carriers(world)
+        assert world.condition("ClientsConfigured") == ("True", "Configured")
+
+
+def test_progress_of_many_is_told_in_events_and_metrics() -> None:
+    world = World(takes=lambda _: 6.0)
+    world.server.put(make.gbs(), make.server(replicas=0), *crowd(200))
+    world.start().run(3.0)
+    assert world.operator is not None
+    assert len(world.operator.view.slots.waiting) == 190
+    world.run(200)
+    told = [event["message"] for event in world.server.events if "clients are configured" in event["message"]]
+    assert told[0].startswith("20 of 200 clients are configured, 180 pending")
+    assert told[-1] == "200 of 200 clients are configured, 0 pending, 0 refused"
+    assert 10 <= len(told) <= 11

@@ -12,7 +12,7 @@ PRIVATE := $(if $(filter 1 true True TRUE yes Yes YES,$(USE_EXISTING_CLUSTER)),,
 # The same with the images of all languages.
 PRIVATE_ALL := $(subst --no-cluster,--no-cluster --all-examples,$(PRIVATE))
 
-.PHONY: help demo demo-local test test-unit lint fmt lab bench bench-dataplane docs crd lock clean
+.PHONY: help demo demo-local test test-full test-unit lint fmt lab bench bench-dataplane docs crd lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,12 +23,16 @@ demo: $(STAMP) ## watch one pod's load spread over all: cluster, operator, clien
 demo-local: $(STAMP) ## the same idea without a cluster: three servers, one client and a DNS server of our own (needs Go)
 	@$(BIN)/python -m examples.local $(ARGS)
 
-test: $(STAMP) ## all tests: pure logic, then everything on a real cluster
+test: $(STAMP) ## what every change must pass: pure logic, then a real cluster (20 minutes)
+	@$(if $(ARGS),,cd examples/go && go vet ./... && go test ./...)
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest -m "not full" $(ARGS)
+
+test-full: $(STAMP) ## all of it, with every fault and every language (an hour)
 	@$(if $(ARGS),,cd examples/go && go vet ./... && go test ./...)
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS)
 
 test-unit: $(STAMP) ## only the tests that need no cluster, in seconds
-	@$(BIN)/pytest -m "not cluster and not slow" $(ARGS)
+	@$(BIN)/pytest -m "not cluster and not slow and not full" $(ARGS)
 
 lint: $(STAMP) ## style, types, import contracts, YAML, Go, generated files
 	@$(BIN)/ruff check --quiet $(CODE)

@@ -60,15 +60,26 @@ def verdict(account: Account, workload: Workload, now: datetime) -> Verdict:
     wait = (account.times[-1] + (RETRY if account.contested else APART) - now).total_seconds()
     if wait <= 0:
         return Verdict(None, 0.0)
-    who = workload.writer or "somebody"
+    who = _who(workload, account)
     if account.contested:
         why = (
-            f"{who} keeps taking our variables away; they are put back every half hour from now on. Let {who} leave "
-            "env entries alone that it does not own, take ours into its manifest, or remove the annotation"
+            f"{who} keeps taking our variables away; they are put back every half hour from now on. Let it leave env "
+            "entries alone that it does not own, take ours into its manifest, or remove the annotation"
         )
         return Verdict(Problem(Reason.CONTESTED, why), wait)
     why = f"{who} took our variables away again; they are put back within a minute"
     return Verdict(Problem(Reason.RESTORING, why), wait)
+
+
+def _who(workload: Workload, account: Account) -> str:
+    """The manager that wrote since we did.
+
+    Who only takes entries away owns nothing, and the API server forgets it: better nobody named than somebody who
+    wrote before.
+    """
+    time, manager = workload.writer
+    since = account.times[-1].isoformat(timespec="seconds").replace("+00:00", "Z")
+    return manager if time > since else "somebody"
 
 
 def label(workload: Workload, service: Ref) -> str:

@@ -35,9 +35,7 @@ async def load_configuration(kubeconfig: str | None, context: str | None = None)
     configuration = client.Configuration()
     try:
         if kubeconfig:
-            await config.load_kube_config(
-                config_file=kubeconfig, context=context, client_configuration=configuration
-            )
+            await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
         else:
             config.load_incluster_config(client_configuration=configuration)
     except (config.ConfigException, OSError) as error:

@@ -217,13 +217,14 @@ class Workload:
     `co_owned` names recorded variables that another field manager owns too. `hosts` are the
     `<service>.<namespace>.svc` names found in env values. `mesh` are the labels and annotations of the template that
     meshes read, `native_sidecars` the names of init containers that keep running, `host_network` means that the pods
-    have their node's network. `writer` is the field manager that changed the spec last,
-    beside us.
+    have their node's network. `writer` is when (RFC 3339) and by which field
+    manager the spec was last given something, beside us.
 
     How pods are replaced: `paused` is a Deployment's own pause; `rolls`, a change of the template replaces pods
     without further ado (not for OnDelete, a CronJob …); `recreates`, no pod is left before the next one is made;
-    `takes_all`, a rolling update may take every pod at once. `progress` are the counts that move while a rollout gets
-    on, None where Kubernetes itself tells of one that does not.
+    `takes_all`, a rolling update may take every pod at once. `failure` is why no pod can be made, if the
+    controller says. `progress` are the counts that move while a rollout gets on, None where Kubernetes itself tells of
+    one that does not.
     """
 
     ref: WorkloadRef
@@ -241,7 +242,7 @@ class Workload:
     native_sidecars: tuple[str, ...]
     host_network: bool
     controller: str | None
-    writer: str
+    writer: tuple[str, str]
     paused: bool
     rollout: Rollout
     rolls: bool
@@ -250,6 +251,7 @@ class Workload:
     min_ready_seconds: int
     recreates: bool
     takes_all: bool
+    failure: str
 
     def annotation(self, key: str) -> str | None:
         """Value of one of our annotations, or None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from .errors import one_line
 from .model import Rollout
 from .observe import Raw
 
@@ -25,6 +26,7 @@ class Replacing(NamedTuple):
     replicas: int
     recreates: bool
     takes_all: bool
+    failure: str = ""
 
 
 def replacing(kind: str, raw: Raw) -> Replacing:
@@ -44,7 +46,17 @@ def _deployment(raw: Raw) -> Replacing:
         replicas=replicas,
         recreates=(spec.get("strategy") or {}).get("type") == "Recreate",
         takes_all=_takes_all(rolling, replicas, {"maxSurge": "25%", "maxUnavailable": "25%"}),
+        failure=_failure(raw),
     )
+
+
+def _failure(raw: Raw) -> str:
+    """What keeps a Deployment from making pods, in the API server's words: a quota, a limit, a policy."""
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    found = (
+        c.get("message", "") for c in conditions if c.get("type") == "ReplicaFailure" and c.get("status") == "True"
+    )
+    return one_line(next(found, ""))
 
 
 def deployment_rollout(raw: Raw) -> Rollout:

@@ -77,8 +77,8 @@ def _controller(meta: Raw) -> str | None:
     return None
 
 
-def _writer(meta: Raw) -> str:
-    """The field manager that wrote the spec last, but for us and for what counts in status."""
+def _writer(meta: Raw) -> tuple[str, str]:
+    """When the spec was last given something by anyone but us (RFC 3339, whole seconds), and by which field manager."""
     others = [
         (entry.get("time") or "", entry.get("manager") or "")
         for entry in meta.get("managedFields") or ()
@@ -86,7 +86,8 @@ def _writer(meta: Raw) -> str:
         and not entry.get("subresource")
         and "f:spec" in entry.get("fieldsV1", {})
     ]
-    return intern(max(others, default=("", ""))[1])
+    time, manager = max(others, default=("", ""))
+    return time, intern(manager)
 
 
 def _container(raw: Raw, pod: Raw) -> Container:

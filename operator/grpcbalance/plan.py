@@ -197,9 +197,10 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
         return Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
     if workload.rollout is Rollout.WAITING:
         return Problem(Reason.ON_DELETE, ON_DELETE)
+    failure = f": {workload.failure}" if workload.failure else ""
     if workload.rollout is Rollout.FAILED:
-        return Problem(Reason.ROLLOUT_FAILED, "the rollout that brings the values exceeded its progress deadline")
-    return Problem(Reason.ROLLING_OUT, "the values are being rolled out")
+        return Problem(Reason.ROLLOUT_FAILED, f"the rollout that brings the values got no further{failure}")
+    return Problem(Reason.ROLLING_OUT, f"the values are being rolled out{failure}")
 
 
 def _settled(part: RoleState, workload: Workload) -> bool:

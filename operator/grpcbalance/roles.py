@@ -89,9 +89,13 @@ def _server_settled(workload: Workload, resolution: Resolution) -> bool:
     part = _server_part(workload, opt_in, resolution, Ref("", ""))
     if part.problem is not None or opt_in.problems or workload.controller is not None:
         return True
-    due = any(state in (Entry.ABSENT, Entry.STALE) for state in inject.entries(workload, part.wanted).values())
     rolling = workload.rollout in (Rollout.PROGRESSING, Rollout.UNSEEN)
-    return inject.duplicates(workload, part.wanted) != () or not (due or rolling)
+    return inject.duplicates(workload, part.wanted) != () or not (_is_due(workload, part) or rolling)
+
+
+def _is_due(workload: Workload, part: RoleState) -> bool:
+    """Whether a value of this role is yet to be written."""
+    return any(state in (Entry.ABSENT, Entry.STALE) for state in inject.entries(workload, part.wanted).values())
 
 
 def read_roles(
@@ -169,7 +173,8 @@ def _client_part(
     if isinstance(chosen, Problem):
         return RoleState(state.ref, Role.CLIENT, problem=chosen)
     part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables)
-    if _points_there(workload, part, resolution):
+    if not _is_due(workload, part) or _points_there(workload, part, resolution):
+        # Where the user's own values stand in place of ours there is nothing to wait for.
         return part
     if not resolution.port_confirmed:
         why = f"no annotated server declares port {resolution.port}; annotate the server, or use a serviceRef"

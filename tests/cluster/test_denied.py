@@ -144,7 +144,10 @@ def test_a_limit_that_keeps_new_pods_away_ends_as_a_failed_rollout_and_heals(sho
     shop.api.create(limits, {"metadata": {"name": "small"}, "spec": {"limits": [limit]}})
     shop.annotate("orders", server="orders")
     balanced = shop.wait_condition("ServersConfigured", "False", "RolloutFailed", within=ROLLOUT)
-    assert "Deployment orders" in condition(balanced, "ServersConfigured")["message"]
+    message = condition(balanced, "ServersConfigured")["message"]
+    assert "Deployment orders" in message
+    # In the API server's words, which the Deployment's controller passes on.
+    assert "maximum memory usage per Container is 64Mi" in message
     # The old pod serves on.
     assert condition(balanced, "EndpointsReady")["status"] == "True"
     shop.api.delete(f"{limits}/small")

@@ -102,7 +102,7 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     """The values are in the template; pods without them are still being replaced."""
     ROLLOUT_FAILED = "RolloutFailed"
-    """The rollout that brings the values exceeded its progress deadline."""
+    """The rollout that brings the values got no further until its deadline."""
     PENDING = "Pending"
     """The values are about to be written."""
     TARGET_NOT_SERVING = "TargetNotServing"

@@ -60,9 +60,7 @@ class WorkloadStatus(ApiModel):
 class Restored(ApiModel):
     """A workload from which somebody takes our variables away."""
 
-    workload: str = Field(
-        ..., max_length=317, description="Kind/name, or a digest of a workload of another namespace."
-    )
+    workload: str = Field(..., max_length=317, description="Kind/name, or a digest of a workload of another namespace.")
     times: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=3)] = Field(
         ..., description="When they were put back, the last three."
     )

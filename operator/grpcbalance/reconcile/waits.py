@@ -59,7 +59,9 @@ class Waits:
         self._c.view.slots.waiting.pop(ref, None)
         if Reason.WAITING_FOR_SERVERS in reasons:
             return self._for_servers(ref)
-        self._since.pop(ref, None)
+        if decision.kept_back is None:
+            # Otherwise it has waited long enough for its servers, and would have to begin anew.
+            self._since.pop(ref, None)
         if Reason.CONTESTED in reasons:
             self._contests.note_contested(workload)
         if reasons & {Reason.CONTESTED, Reason.RESTORING}:

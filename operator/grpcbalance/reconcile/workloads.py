@@ -46,7 +46,7 @@ class Workloads:
         # What was refused last, by workload; another write may be sent at once.
         self._refused: dict[WorkloadRef, _Refused] = {}
         # Decided about at least once; until then status has nothing lasting to tell of them.
-        self.seen: set[WorkloadRef] = set()
+        self.seen: dict[WorkloadRef, tuple[Reason, ...]] = {}
 
     async def __call__(self, ref: WorkloadRef) -> float | None:
         """Bring the variables of one workload to what they should be."""
@@ -93,8 +93,10 @@ class Workloads:
         return self._c.assessor().decide(workload, self.waits.situation(workload))
 
     def _note_seen(self, ref: WorkloadRef, decision: Decision) -> None:
-        if ref not in self.seen:
-            self.seen.add(ref)
+        reasons = tuple(finding.reason for finding in decision.findings)
+        if self.seen.get(ref) != reasons:
+            # Time alone may have brought it, of which no watch tells.
+            self.seen[ref] = reasons
             self._c.enqueue(_status_keys(decision))
 
     def _wake(self) -> None:
@@ -103,7 +105,7 @@ class Workloads:
         self._c.enqueue([WorkloadKey(*following) for following in self._c.view.slots.following(max(0, free))])
 
     def _forget(self, ref: WorkloadRef) -> None:
-        self.seen.discard(ref)
+        self.seen.pop(ref, None)
         self._forget_refusal(ref)
         for memory in (self.waits, self.contests, self._progress):
             memory.forget(ref)

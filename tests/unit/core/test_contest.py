@@ -18,7 +18,9 @@ WORKLOAD = make.workload(
     make.deployment(
         client="orders",
         meta={
-            "managedFields": [{"manager": "helm", "operation": "Update", "time": "2026", "fieldsV1": {"f:spec": {}}}]
+            "managedFields": [
+                {"manager": "helm", "operation": "Update", "time": "2026-01-01T11:59:57Z", "fieldsV1": {"f:spec": {}}}
+            ]
         },
     )
 )
@@ -47,10 +49,11 @@ def test_verdict(account: Account, reason: Reason | None, wait: float) -> None:
     assert (found.problem and found.problem.reason, found.wait) == (reason, wait)
 
 
-def test_whoever_takes_them_away_is_named() -> None:
-    problem = verdict(Account(ago(5), contested=True), WORKLOAD, NOW).problem
+@pytest.mark.parametrize(("before", "who"), [(5, "helm"), (3, "somebody"), (1, "somebody")])
+def test_who_wrote_since_is_named_and_nobody_who_wrote_before(before: float, who: str) -> None:
+    problem = verdict(Account(ago(before), contested=True), WORKLOAD, NOW).problem
     assert problem is not None
-    assert problem.message.startswith("helm keeps taking our variables away")
+    assert problem.message.startswith(f"{who} keeps taking our variables away")
 
 
 @given(st.lists(st.floats(1, 4000), min_size=1, max_size=60))

@@ -277,3 +277,19 @@ def test_values_that_were_away_during_a_rollout_are_not_known_to_be_in_every_pod
     assert settled(both, {}, both) == {}
     assert settled(both, one, both) == {"A": value_hash("1")}
     assert settled(both, record(A="0", B="2"), both) == {"B": value_hash("2")}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "failure"),
+    [
+        ([], ""),
+        (
+            [{"type": "ReplicaFailure", "status": "True", "message": "pods is\nforbidden: quota"}],
+            "pods is forbidden: quota",
+        ),
+        ([{"type": "ReplicaFailure", "status": "False", "message": "no more"}], ""),
+    ],
+)
+def test_what_keeps_a_deployment_from_making_pods(conditions: list[Raw], failure: str) -> None:
+    raw = make.deployment()
+    assert look(raw | {"status": raw["status"] | {"conditions": conditions}}).failure == failure

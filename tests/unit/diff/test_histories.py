@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.reconcile.test_random import Action, actions, begin, pauses
+from tests.unit.reconcile.test_random import Action, actions, annotating, begin, pauses, setting, toggling, unsetting
 
 from .kit import Cluster, reasons, report
 
@@ -13,6 +13,20 @@ from .kit import Cluster, reasons, report
 REST = 7200.0
 
 
+# A client that has waited long enough for its servers, and then is held for another reason: it does not begin anew.
+HELD = [(setting("a", "GRPC_A_TARGET"), 2.0), (annotating("a", "b", "b"), 0.11), (annotating("b", "b", None), 0.0)]
+# Where a client has a target of its own there is nothing to wait for.
+OWN_TARGET = [
+    (setting("b", "GRPC_A_TARGET"), 2.0),
+    (toggling("a"), 0.0),
+    (unsetting("a", "GRPC_SERVER_MAX_CONNECTION_AGE_MS"), 0.0),
+    (annotating("b", None, "a"), 0.0),
+    (toggling("a"), 0.0),
+]
+
+
+@example(steps=HELD)
+@example(steps=OWN_TARGET)
 @settings(max_examples=25, deadline=None)
 @given(steps=st.lists(st.tuples(actions, pauses), max_size=12))
 def test_where_the_operator_is_at_rest_nothing_is_foretold(steps: list[tuple[Action, float]]) -> None:

@@ -23,7 +23,7 @@ def strip(raw: Raw) -> None:
     template["metadata"].pop("annotations", None)
     for container in template["spec"]["containers"]:
         container["env"] = [e for e in container.get("env", ()) if not e["name"].startswith("GRPC_")]
-    by = {"manager": "replacer", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}
+    by = {"manager": "replacer", "operation": "Update", "time": "2027-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}
     raw["metadata"]["managedFields"] = [by]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -90,3 +91,29 @@ def test_a_workload_of_another_namespace_is_not_named() -> None:
     assert label(workload, Ref("secret-team", "orders")) == "Deployment/secret-name"
     assert "secret" not in label(workload, Ref("shop", "orders"))
     assert label(workload, Ref("shop", "orders")) != label(twin, Ref("shop", "orders"))
+
+
+def managed(*entries: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "managedFields": [
+            {"manager": manager, "time": f"2026-01-01T00:00:{second}Z", "fieldsV1": {"f:spec": {}}, **more}
+            for manager, second, more in entries
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "writer"),
+    [
+        ([], ("", "")),
+        ([("kubectl", "10", {})], ("2026-01-01T00:00:10Z", "kubectl")),
+        ([("helm", "20", {}), ("kubectl", "10", {})], ("2026-01-01T00:00:20Z", "helm")),
+        ([("kubectl", "10", {}), ("grpcbalance", "20", {})], ("2026-01-01T00:00:10Z", "kubectl")),
+        ([("kube-controller-manager", "30", {"subresource": "status"})], ("", "")),
+        ([("annotator", "30", {"fieldsV1": {"f:metadata": {}}})], ("", "")),
+    ],
+)
+def test_who_gave_the_spec_something_last(
+    entries: list[tuple[str, str, dict[str, Any]]], writer: tuple[str, str]
+) -> None:
+    assert make.workload(make.deployment(client="orders", meta=managed(*entries))).writer == writer

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
-from .errors import Conflict, Expired, Gone, Invalid, KubeError, Retry, one_line
+from .errors import Conflict, Expired, Forbidden, Gone, Invalid, KubeError, Retry, one_line
 
+_UNAUTHORIZED: Final = re.compile(r'User ".*" cannot [a-z]+ resource "')
 _BY_CODE: Final[dict[int, type[KubeError]]] = {404: Gone, 409: Conflict, 410: Expired}
 
 
@@ -27,7 +29,8 @@ def failure(what: str, code: int, text: bytes, retry_after: str | None) -> KubeE
     if code in (401, 408, 429) or code >= 500 or code < 400:
         after = float(retry_after) if retry_after and retry_after.isdecimal() else None
         return Retry(after if code == 429 else None, message)
-    return Invalid(message)
+    # Quotas and policies answer 403 as well, in other words.
+    return Forbidden(message) if code == 403 and _UNAUTHORIZED.search(message) else Invalid(message)
 
 
 def _message(text: bytes) -> str:

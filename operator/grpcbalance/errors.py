@@ -38,6 +38,10 @@ class WouldWrite(Invalid):
     """Nothing was sent, since the operator runs with --dry-run; the message is what would have been written."""
 
 
+class Forbidden(Invalid):
+    """403 of the authorizer: a permission is missing, or the API server has just started and knows of none yet."""
+
+
 class Retry(KubeError):  # noqa: N818 - named by what it tells, as callers read it
     """The server is away, busy or broken. `after` is the delay it asked for in seconds, None for the usual back-off."""
 

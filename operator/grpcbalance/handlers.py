@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from .names import GROUP
 from .sync import Sync
 from .watched import KINDS, Kind
 
+# kopf itself gives its tasks 5 s.
+_ENDS_WITHIN: Final = 8.0
 _LOGIN_AGAIN: Final = timedelta(minutes=10)
 _LOGIN_PAUSES: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -49,6 +51,33 @@ def _register_kind(registry: kopf.OperatorRegistry, sync: Sync[Any], kind: Kind)
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"on-{kind.plural}")
     async def on_event(event: kopf.RawEvent, **_: Any) -> None:
         sync.take(kind.plural, event["type"], event["object"])
+
+
+class HungError(RuntimeError):
+    """kopf was told to end and did not, not even when its tasks were cancelled again."""
+
+
+async def run_tasks(tasks: Collection[asyncio.Task[None]], older: Collection[asyncio.Task[Any]]) -> None:
+    """Run kopf's root tasks until one of them ends, and see to it that all do then. Raises what one of them raised.
+
+    `older` are tasks that are not kopf's. A watcher that is told to end while it asks for new credentials waits for
+    them instead, from somebody who has ended already: kopf would wait for it for ever, and hear nothing meanwhile.
+    """
+    running = asyncio.create_task(kopf.run_tasks(tasks, ignored=older), name="kopf")
+    try:
+        await asyncio.wait({running, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(2):
+            ended, _ = await asyncio.wait({running}, timeout=_ENDS_WITHIN)
+            if ended:
+                return await running
+            for task in asyncio.all_tasks() - {*older, running}:
+                task.cancel()
+        ended, _ = await asyncio.wait({running}, timeout=_ENDS_WITHIN)
+        if not ended:
+            raise HungError("kopf does not end")
+        await running
+    finally:
+        running.cancel()
 
 
 class Login:

@@ -8,7 +8,7 @@ nothing of the transport leaves it: every failure becomes one of `errors`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
@@ -20,7 +20,7 @@ from . import __version__
 from .answers import failure, parsed
 from .bucket import TokenBucket
 from .credentials import load_configuration
-from .errors import Conflict, Expired, Gone, Invalid, KubeError, Retry
+from .errors import Conflict, Expired, Forbidden, Gone, Invalid, KubeError, Retry
 from .kinds import BY_KIND, WORKLOADS
 from .model import Ref, WorkloadRef
 from .names import API_VERSION, FIELD_MANAGER, KIND, PLURAL
@@ -88,6 +88,8 @@ class Kube:
         self._counts, self._bucket = counts, bucket
         self._kubeconfig, self._pool, self._context = kubeconfig, pool, context
         self._api: client.ApiClient | None = None
+        # Called whenever the authorizer said no.
+        self.on_forbidden: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> Kube:
         configuration = await load_configuration(self._kubeconfig, self._context)
@@ -259,7 +261,10 @@ class Kube:
         finally:
             self._counts.requested(call.method, code)
         if code >= 300:
-            raise failure(what, code, text, response.headers.get("Retry-After"))
+            refused = failure(what, code, text, response.headers.get("Retry-After"))
+            if isinstance(refused, Forbidden):
+                self.on_forbidden()
+            raise refused
         return parsed(what, text)
 
 

@@ -28,7 +28,7 @@ from . import logs
 from .bucket import TokenBucket
 from .credentials import CredentialsError
 from .events import Recorder
-from .handlers import Backoffs, Login, kopf_settings, register
+from .handlers import Backoffs, HungError, Login, kopf_settings, register, run_tasks
 from .kube import Kube
 from .metrics import Metrics
 from .model import Key, StatusKey
@@ -89,6 +89,7 @@ class Operator:
             self.kube, self.view, self._enqueue, self.metrics, settings.resync_interval, self._kinds
         )
         self.permissions = SelfCheck(self.kube.may, settings, self._permissions_changed)
+        self.kube.on_forbidden = self.permissions.doubt
         self.health = Health(self._trouble, self.metrics.loop_lagged)
         self.probes = Probes(self.health, self.metrics.registry, split_address(settings.http_address))
         self.reconciler = Reconciler(self._context())
@@ -201,6 +202,9 @@ class Operator:
             began = time.monotonic()
             try:
                 await self._run_kopf()
+            except HungError:
+                # What hangs may wake up, and would then watch beside the next one.
+                raise
             except Exception:
                 logger.exception("watching ended, beginning anew")
             if time.monotonic() - began > 60:
@@ -235,7 +239,7 @@ class Operator:
             # kopf has put its own in place; ours stops the rest, too, and kopf through the flag.
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
-            await kopf.run_tasks(tasks, ignored=older)
+            await run_tasks(tasks, older)
         finally:
             end.cancel()
 

@@ -20,8 +20,9 @@ from .watched import VERBS, kinds_in
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY: Final = 60.0
-# While something is missing.
+# While something is missing, and after something was forbidden.
 CHECK_SOON: Final = 10.0
+CHECK_DOUBT: Final = 5.0
 _NAMED: Final = 8
 
 
@@ -59,7 +60,7 @@ class SelfCheck:
         """`may` takes verb, group, resource and namespace, as `kube.Kube.may`; `changed` is called after a change."""
         self._may, self._changed = may, changed
         self._needed, self._namespace = needed(settings), settings.namespace
-        self._lock = asyncio.Lock()
+        self._lock, self._doubt = asyncio.Lock(), asyncio.Event()
         self.missing: tuple[Permission, ...] = ()
 
     @property
@@ -87,9 +88,28 @@ class SelfCheck:
 
     async def run(self) -> None:
         """Check for ever."""
+        doubted = False
         while True:
             answered = await self.check()
-            await asyncio.sleep(CHECK_EVERY if answered and not self.missing else CHECK_SOON)
+            if doubted and answered and not self.missing:
+                self._changed()
+            doubted = await self._doubted_within(CHECK_EVERY if answered and not self.missing else CHECK_SOON)
+
+    def doubt(self) -> None:
+        """Something was forbidden: see soon whether a permission is missing, or an API server just did not know."""
+        self._doubt.set()
+
+    async def _doubted_within(self, seconds: float) -> bool:
+        try:
+            # Without a task of its own, which kopf would take for one of its and wait for.
+            async with asyncio.timeout(seconds):
+                await self._doubt.wait()
+        except TimeoutError:
+            return False
+        # An API server that starts has read all roles by then; nor may endless doubt become a hot loop.
+        await asyncio.sleep(CHECK_DOUBT)
+        self._doubt.clear()
+        return True
 
     async def check(self) -> bool:
         """Ask about each permission. False, and what is known stands, when the API server does not answer."""

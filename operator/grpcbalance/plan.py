@@ -7,7 +7,7 @@ service, which shows `Decision.findings`; so both always tell the same story.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import inject
@@ -86,6 +86,11 @@ def decide(
     """
     opt_in = read_opt_in(workload)
     parts = read_roles(workload, opt_in, states, situation)
+    if any(part.problem and part.problem.reason is Reason.WAITING_FOR_SERVERS for part in parts) and (
+        _hurt(workload, endangered) is not None
+    ):
+        # It is held whatever becomes of its servers. How long it has waited would be forgotten by a restart.
+        parts = read_roles(workload, opt_in, states, replace(situation, waited=situation.server_wait))
     wanted = _merge(part for part in parts if part.problem is None)
     # While anything is unresolved nothing is taken away: the old values still work.
     resolved = not opt_in.problems and all(part.problem is None for part in parts)
@@ -160,11 +165,18 @@ def _stopped(workload: Workload, failed: WorkloadRef) -> str:
     return f"the rollout of {who} failed; this one is not begun until that is mended"
 
 
+def _hurt(workload: Workload, endangered: Callable[[], Iterable[Ref]]) -> Ref | None:
+    """A service whose clients a rollout of this workload could leave without addresses."""
+    if not workload.rolls or workload.replicas == 0 or is_safe(workload):
+        return None
+    return next(iter(endangered()), None)
+
+
 def _restart(workload: Workload, endangered: Callable[[], Iterable[Ref]], situation: Situation) -> Problem | None:
     """Why pods are not replaced now, which a patch of the template would do."""
     if not workload.rolls:
         return None
-    hurt = next(iter(endangered()), None) if workload.replicas > 0 and not is_safe(workload) else None
+    hurt = _hurt(workload, endangered)
     if hurt is not None:
         return Problem(Reason.UNSAFE_ROLLOUT, unsafe_message(workload, hurt))
     if workload.rollout is not Rollout.PROGRESSING and situation.rollouts >= situation.max_rollouts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from aiohttp import web
 
 from grpcbalance import kube as kube_module
+from grpcbalance.answers import failure
 from grpcbalance.bucket import TokenBucket
-from grpcbalance.errors import Conflict, Expired, Gone, Invalid, KubeError, Retry
+from grpcbalance.errors import Conflict, Expired, Forbidden, Gone, Invalid, KubeError, Retry
 from grpcbalance.kube import USER_AGENT, Kube
 from grpcbalance.model import Ref, WorkloadRef
 
@@ -276,3 +278,20 @@ def test_an_event_never_raises(tmp_path: Path, answer: Answer, dropped: int) -> 
     assert server.requests[0].path == "/api/v1/namespaces/shop/events"
     assert counts.dropped == dropped
     assert counts.writes == []
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        (
+            'deployments.apps "x" is forbidden: User "y" cannot patch resource "deployments" in API group "apps"',
+            Forbidden,
+        ),
+        ('services "x" is forbidden: exceeded quota: none, requested: services=1, used: services=1', Invalid),
+        ("denied by ValidatingAdmissionPolicy: no env entries here", Invalid),
+    ],
+)
+def test_a_missing_permission_is_told_from_a_quota_or_a_policy(message: str, kind: type[KubeError]) -> None:
+    found = failure("patch deployments", 403, json.dumps({"message": message}).encode(), None)
+    assert type(found) is kind
+    assert message in str(found)

@@ -119,16 +119,16 @@ def test_watching_begins_anew_until_kopf_watches_every_kind_that_is_served(
     runs: list[bool] = []
     all_kinds = {Resource(kind.group, kind.version, kind.plural) for kind in KINDS}
 
-    async def spawn(*, insights: Insights, stop_flag: asyncio.Event, **_: object) -> list[asyncio.Event]:
+    async def spawn(*, insights: Insights, stop_flag: asyncio.Event, **_: object) -> list[asyncio.Task[Any]]:
         # It overlooks our own kind in the first two runs, as when discovery lags behind the definition.
         found = all_kinds if len(runs) >= 2 else {kind for kind in all_kinds if kind.plural != PLURAL}
         runs.append(found == all_kinds)
         insights.watched_resources.update(found)
         insights.ready_resources.set()
-        return [stop_flag]
+        return [asyncio.create_task(stop_flag.wait())]
 
-    async def run(tasks: list[asyncio.Event], **_: object) -> None:
-        await tasks[0].wait()
+    async def run(tasks: list[asyncio.Task[Any]], **_: object) -> None:
+        await tasks[0]
 
     async def serves(*_: str) -> bool:
         return True
@@ -215,14 +215,16 @@ def test_a_kind_that_may_not_be_watched_any_more_ends_watching_once_only(
 ) -> None:
     runs: list[set[str]] = []
 
-    async def spawn(*, registry: kopf.OperatorRegistry, stop_flag: asyncio.Event, **_: object) -> list[asyncio.Event]:
+    async def spawn(
+        *, registry: kopf.OperatorRegistry, stop_flag: asyncio.Event, **_: object
+    ) -> list[asyncio.Task[Any]]:
         runs.append({str(selector.any_name) for selector in registry._watching.get_all_selectors()})
-        return [stop_flag]
+        return [asyncio.create_task(stop_flag.wait())]
 
-    async def run(tasks: list[asyncio.Event], **_: object) -> None:
+    async def run(tasks: list[asyncio.Task[Any]], **_: object) -> None:
         if "services" in runs[-1]:
             raise RuntimeError("403: services is forbidden")
-        await tasks[0].wait()
+        await tasks[0]
 
     async def may(verb: str, _: str, resource: str, __: str) -> bool:
         return not runs or (verb, resource) != ("watch", "services")

@@ -138,3 +138,19 @@ def test_it_asks_each_minute_and_more_often_while_something_is_missing_or_nobody
         return reviews.rounds
 
     assert run(main()) == [0, 10, 20, 30, 90, 150]
+
+
+def test_after_something_was_forbidden_it_asks_soon_and_says_that_all_is_well() -> None:
+    # An API server that has just started forbids everything, and knows better moments later.
+    async def main() -> tuple[list[float], int]:
+        reviews = Reviews()
+        made = SelfCheck(reviews.may, Settings(), reviews.changed)
+        task = asyncio.create_task(made.run())
+        await asyncio.sleep(20)
+        for _ in range(3):
+            made.doubt()
+        await asyncio.sleep(CHECK_EVERY)
+        task.cancel()
+        return reviews.rounds, reviews.changes
+
+    assert run(main()) == ([0, 25], 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grpcbalance.errors import KubeError, Retry
@@ -132,6 +132,16 @@ def own_values(people: People) -> dict[tuple[str, str], str | None]:
 @given(
     steps=st.lists(st.tuples(actions, pauses), max_size=12),
     failures=st.lists(st.sampled_from([None, Retry(None, "away"), Retry(3.0, "busy")]), max_size=6),
+)
+@example(
+    # A client that is held has waited for its servers; a restart must not let it wait anew.
+    steps=[
+        (annotating("b", "b", None), 70.0),
+        (toggling("b"), 0.0),
+        (unsetting("b", "GRPC_SERVER_MAX_CONNECTION_AGE_MS"), 0.0),
+        (toggling("b"), 0.0),
+    ],
+    failures=[],
 )
 def test_whatever_people_do_it_comes_to_rest_and_their_values_stay(
     steps: list[tuple[Action, float]], failures: list[KubeError | None]

@@ -137,8 +137,13 @@ def _endpoint(raw: Raw) -> Endpoint:
 
 
 def same(old: Service | Workload, new: Service | Workload) -> bool:
-    """Whether nothing we look at has changed: all but the resourceVersion is equal."""
-    return dataclasses.replace(old, resource_version="") == dataclasses.replace(new, resource_version="")
+    """Whether nothing we look at has changed: all is equal but the resourceVersion, and who wrote it when."""
+    return _lasting(old) == _lasting(new)
+
+
+def _lasting(item: Service | Workload) -> Service | Workload:
+    steady = dataclasses.replace(item, resource_version="")
+    return dataclasses.replace(steady, writer=("", "")) if isinstance(steady, Workload) else steady
 
 
 def owner_of(item: Service | Slice | None) -> set[Ref]:

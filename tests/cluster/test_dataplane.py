@@ -36,6 +36,7 @@ def test_load_is_even_and_the_gate_can_fail(place: World) -> None:
     check({"steady": steady.run(place, clients=2)}, gates=3 * len(ROWS))
 
 
+@pytest.mark.full
 def test_new_pods_are_used_and_removed_ones_lose_nothing(place: World) -> None:
     size = pickup.Size(age=10, floors=("lowered",), clients=2, new_pods=2, interval=4, gone_pods=1)
     result = pickup.run(place, size)
@@ -45,6 +46,7 @@ def test_new_pods_are_used_and_removed_ones_lose_nothing(place: World) -> None:
     assert max(slowest.values()) < 25, slowest
 
 
+@pytest.mark.full
 def test_a_rollout_as_recommended_fails_no_rpc(place: World) -> None:
     result = rollout.run(place, naive=False, kinds=("default floor",), clients=1)
     check({"rollout": {"recommended": result}}, gates=len(ROWS))

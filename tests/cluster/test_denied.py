@@ -113,6 +113,7 @@ def test_a_policy_that_denies_our_patch_is_quoted_and_not_run_against(lab: Lab, 
     shop.wait_condition("ServersConfigured", within=HEALED)
 
 
+@pytest.mark.full
 def test_a_quota_that_denies_our_service_is_quoted_and_not_run_against(lab: Lab, shop: Shop) -> None:
     quota = path("v1", "resourcequotas", shop.namespace)
     shop.api.create(quota, {"metadata": {"name": "none"}, "spec": {"hard": {"services": "0"}}})

@@ -33,7 +33,10 @@ def works(lab: Lab, api: Rest, label: str) -> None:
     shop.wait_env("orders", "GRPC_SERVER_MAX_CONNECTION_AGE_MS", "120000", within=AFTER)
 
 
-@pytest.mark.parametrize("fault", ["apiserver-killed", "etcd-paused-20s", "apiserver-away-90s"])
+LONG = [pytest.param(fault, marks=pytest.mark.full) for fault in ("etcd-paused-20s", "apiserver-away-90s")]
+
+
+@pytest.mark.parametrize("fault", ["apiserver-killed", *LONG])
 def test_operator_recovers_alone(own_lab: Lab, fault: str) -> None:
     with Rest(own_lab.kubeconfig) as api:
         works(own_lab, api, "before")

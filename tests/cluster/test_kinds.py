@@ -214,6 +214,7 @@ def test_a_cron_job_changes_with_its_next_job(shop: Shop) -> None:
     assert TARGET not in env_of(shop.get("Job", "before"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
 def test_rollout_undo_of_a_client_is_brought_back(shop: Shop, kind: str) -> None:
     shop.create(
@@ -229,6 +230,7 @@ def test_rollout_undo_of_a_client_is_brought_back(shop: Shop, kind: str) -> None
     assert set(record_of(shop.get(kind, "checkout"))["app"]) >= {TARGET}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
 def test_rollout_undo_of_a_server_is_held_and_then_brought_back(shop: Shop, kind: str) -> None:
     start(shop, running(kind, 1))

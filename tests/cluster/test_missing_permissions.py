@@ -61,6 +61,7 @@ def served(api: Rest, what: str) -> str:
     return path("v1", "pods", NAMESPACE, f"{operator.pod(api)['metadata']['name']}:8080", f"proxy/{what}")
 
 
+@pytest.mark.full
 def test_one_write_that_is_forbidden_stops_no_other_and_heals_when_it_is_allowed(own_lab: Lab) -> None:
     with Rest(own_lab.kubeconfig) as api:
         shop, before = Shop(own_lab, api, new_namespace(api, "patch")), operator.pod(api)

@@ -119,6 +119,7 @@ def settle(lab: Lab, api: Rest) -> None:
     operator.wait_quiet(lab, api, lambda: upgrade.has_looked_at(lab, SERVICES, 2 * SERVICES), seconds=4, within=ROLLOUT)
 
 
+@pytest.mark.full
 def test_upgrade_and_downgrade_roll_nothing_and_lose_nothing(lab: Lab, tmp_path: Path) -> None:
     with Rest(lab.kubeconfig) as api:
         shop = Shop(lab, api, new_namespace(api, "upgrade"))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from lab import Lab
+from lab import Lab, LabError
 from lab.audit import AuditRecord
 from lab.install import DEPLOYMENT, NAMESPACE, wait_operator
 from lab.rest import Object, Rest, path
@@ -37,11 +37,24 @@ def pod(api: Rest, within: float = 30.0) -> Object:
 
 def kill(lab: Lab, api: Rest) -> None:
     """SIGKILL the operator, and let a new pod start at once instead of after the kubelet's back-off."""
-    name = pod(api)["metadata"]["name"]
-    for process in lab.pod_pids(NAMESPACE, name):
+    name, processes = _running(lab, api)
+    for process in processes:
         os.kill(process, signal.SIGKILL)
     options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
     api.request("DELETE", path("v1", "pods", NAMESPACE, name), options)
+
+
+def _running(lab: Lab, api: Rest, within: float = 30.0) -> tuple[str, list[int]]:
+    """The operator's pod and its processes, once there are any: the last one may be gone, the next not yet begun."""
+    deadline = time.monotonic() + within
+    while True:
+        name = pod(api)["metadata"]["name"]
+        try:
+            return name, lab.pod_pids(NAMESPACE, name)
+        except LabError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def restart(lab: Lab, api: Rest) -> None:

@@ -13,6 +13,7 @@ from . import pods
 pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
 
 
+@pytest.mark.full
 def test_a_lost_node_answers_nothing_and_is_given_up() -> None:
     # By default it is 40 s and more.
     with Lab(nodes=2, kcm_args={"node-monitor-grace-period": "15s"}) as lab, Rest(lab.kubeconfig) as api:

@@ -184,7 +184,9 @@ def _body(patch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_progress(workload: Workload) -> Workload:
-    return replace(workload, resource_version="", rollout=Rollout.COMPLETE, settled=None)
+    """What would be written to, apart from how its rollout goes and who wrote to it when."""
+    steady = replace(workload, rollout=Rollout.COMPLETE, settled=None, progress=None, failure="")
+    return replace(steady, resource_version="", writer=("", ""))
 
 
 def _written(workload: Workload, patch: dict[str, Any]) -> Note:

@@ -9,7 +9,7 @@ from typing import Any
 from grpcbalance.settings import Settings
 from tests.unit import factories as make
 
-from .world import World
+from .world import World, shop
 
 Raw = dict[str, Any]
 ENDLESS = {"progressDeadlineSeconds": 2_147_483_647}
@@ -126,3 +126,20 @@ def test_progress_of_many_is_told_in_events_and_metrics() -> None:
     assert told[0].startswith("20 of 200 clients are configured, 180 pending")
     assert told[-1] == "200 of 200 clients are configured, 0 pending, 0 refused"
     assert 10 <= len(told) <= 11
+
+
+def writes_a_label(second: int, raw: Raw) -> None:
+    by = {"manager": "labeller", "time": f"2026-01-01T01:00:{second:02}Z", "fieldsV1": {"f:spec": {}}}
+    raw["metadata"]["managedFields"] = [by]
+
+
+def test_edits_that_have_nothing_to_do_with_it_do_not_hurry_a_refused_write() -> None:
+    world = shop(World())
+    world.server.refuse("checkout")
+    world.spec("grpcbalancedservices", "orders", client={"minResolutionInterval": "20s"})
+    world.run(5)
+    tried = len([write for write in world.server.attempts if write.name == "checkout"])
+    for second in range(30):
+        world.server.edit("deployments", "checkout", partial(writes_a_label, second))
+        world.run(1)
+    assert len([write for write in world.server.attempts if write.name == "checkout"]) == tried

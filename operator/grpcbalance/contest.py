@@ -7,8 +7,9 @@ status of the GrpcBalancedServices that the workload names, so that a restart of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -96,8 +97,17 @@ def stored(status: Mapping[str, Any], name: str) -> Account:
     """The account that a status holds under a label; empty when there is none."""
     for entry in status.get("restored") or ():
         if entry["workload"] == name:
-            return Account(tuple(map(datetime.fromisoformat, entry["times"])), bool(entry.get("contested")))
+            return Account(tuple(_times(entry["times"])), bool(entry.get("contested")))
     return Account()
+
+
+def _times(texts: Iterable[str]) -> Iterator[datetime]:
+    """Moments; what somebody else wrote there is left out."""
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            time = datetime.fromisoformat(text)
+            if time.tzinfo is not None:
+                yield time
 
 
 def merged(accounts: Iterable[Account]) -> Account:

@@ -78,6 +78,11 @@ def test_status_keeps_an_account_exactly() -> None:
     assert stored(status, "Deployment/none") == Account() == stored({}, "Deployment/checkout")
 
 
+def test_what_somebody_else_wrote_into_status_is_left_out() -> None:
+    written = {"workload": "Deployment/checkout", "times": ["never", "2026-01-01T00:00:00", "2026-01-01T11:59:00Z"]}
+    assert stored({"restored": [written]}, "Deployment/checkout") == Account(ago(60))
+
+
 def test_accounts_of_several_services_are_one() -> None:
     both = merged([Account(ago(90, 60)), Account(ago(60, 30), contested=True)])
     assert both == Account(ago(90, 60, 30), contested=True)

@@ -65,6 +65,10 @@ def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]
         clients = previous.get("clients") or {"matched": 0}
         known = clients["matched"] > 0 and clients["matched"] == clients["configured"]
     else:
-        key = (workload.ref.kind, workload.ref.name, str(finding.role), CONFIGURED)
-        known = key in ((w["kind"], w["name"], w["role"], w["state"]) for w in previous.get("workloads") or ())
+        listed = previous.get("workloads") or ()
+        states = {(w["kind"], w["name"], w["role"]): w["state"] for w in listed}
+        # Those with trouble are listed first: when one is listed with which all is well, so it is with all left out.
+        left_out = listed[-1]["state"] if listed and previous.get("omittedWorkloads") else ""
+        key = (workload.ref.kind, workload.ref.name, str(finding.role))
+        known = states.get(key, left_out) == CONFIGURED
     return replace(finding, state=CONFIGURED, reason=Reason.CONFIGURED, message="") if known else finding

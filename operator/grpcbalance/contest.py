@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from .api import Reason
@@ -22,6 +22,7 @@ WINDOW: Final = timedelta(minutes=10)
 AT_MOST: Final = 3
 APART: Final = timedelta(minutes=1)
 RETRY: Final = timedelta(minutes=30)
+_SKEW: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Account:
 
     times: tuple[datetime, ...] = ()
     contested: bool = False
+
+    def until(self, now: datetime) -> Account:
+        """The account without times to come, which a clock that jumped or somebody else has written."""
+        return replace(self, times=tuple(time for time in self.times if time <= now + _SKEW))
 
     def lasts(self, now: datetime) -> bool:
         """Whether what was put back last has been in place for so long that the quarrel is over."""
@@ -104,10 +109,10 @@ def stored(status: Mapping[str, Any], name: str) -> Account:
 def _times(texts: Iterable[str]) -> Iterator[datetime]:
     """Moments; what somebody else wrote there is left out."""
     for text in texts:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OverflowError):
             time = datetime.fromisoformat(text)
             if time.tzinfo is not None:
-                yield time
+                yield time.astimezone(UTC)
 
 
 def merged(accounts: Iterable[Account]) -> Account:

@@ -20,7 +20,13 @@ def failed_rollouts(snapshot: ServiceSnapshot) -> tuple[WorkloadRef, ...]:
     if not failed or snapshot.balanced is None:
         return ()
     # After a restart only status knows of a rollout that was finished before the one that failed.
-    listed = json.loads(snapshot.balanced.status).get("workloads") or ()
-    home = snapshot.ref.namespace
-    configured = {WorkloadRef(w["kind"], home, w["name"]) for w in listed if w["state"] == "Configured"}
-    return tuple(workload.ref for workload in failed if workload.settled is not None or workload.ref not in configured)
+    status, home = json.loads(snapshot.balanced.status), snapshot.ref.namespace
+    listed = status.get("workloads") or ()
+    states = {WorkloadRef(w["kind"], home, w["name"]): w["state"] for w in listed}
+    # Those with trouble are listed first: when one is listed with which all is well, so it is with all left out.
+    left_out = listed[-1]["state"] if listed and status.get("omittedWorkloads") else ""
+    return tuple(
+        workload.ref
+        for workload in failed
+        if workload.settled is not None or states.get(workload.ref, left_out) != "Configured"
+    )

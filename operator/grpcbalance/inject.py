@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -150,8 +151,8 @@ def duplicates(workload: Workload, wanted: Wanted) -> tuple[tuple[str, str], ...
     doubled = [key for key, state in states.items() if state is Entry.DUPLICATE]
     for container in workload.containers:
         names = [variable.name for variable in container.env] if container.name in written else []
-        groups = [name for name, _ in itertools.groupby(names)]
-        doubled += [(container.name, name) for name in dict.fromkeys(groups) if groups.count(name) > 1]
+        groups = Counter(name for name, _ in itertools.groupby(names))
+        doubled += [(container.name, name) for name, count in groups.items() if count > 1]
     return tuple(dict.fromkeys(doubled))
 
 
@@ -175,14 +176,14 @@ def env_from_note(workload: Workload, containers: Iterable[str] = ()) -> str:
 def still_ours(workload: Workload, container: Container) -> dict[str, str]:
     """Variable -> hash of what we wrote into a container and nobody changed, doubled or claimed since."""
     ours = recorded(workload.record, container.name)
-    names = [variable.name for variable in container.env]
+    names = Counter(variable.name for variable in container.env)
     return {
         variable.name: variable.digest
         for variable in container.env
         if variable.digest is not None
         and ours.get(variable.name) == variable.digest
         # `$patch: delete` takes every entry of the name, the user's too.
-        and names.count(variable.name) == 1
+        and names[variable.name] == 1
     }
 
 

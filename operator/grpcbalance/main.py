@@ -212,12 +212,12 @@ class Operator:
             if self._stop.is_set():
                 return
             self.metrics.watch_restarted()
-            # A kind that may not be watched any more must not end it again.
-            await self.permissions.check()
             self.sync.hurry()
             await asyncio.sleep(next(delays))
 
     async def _run_kopf(self) -> None:
+        # A kind that may not be watched must not end, or hold up, all other watches.
+        await self.permissions.check()
         registry, insights, ending = kopf.OperatorRegistry(), Insights(), asyncio.Event()
         register(registry, self.sync, self.sync.watchable, self._seeded, Login(self.settings.kubeconfig))
         namespace = self.settings.namespace
@@ -251,7 +251,8 @@ class Operator:
         try:
             while not self._stop.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY)
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self._stop.wait()
                 if insights.ready_resources.is_set() and (found := await self._overlooked(insights)):
                     logger.warning("watching begins anew: %s are served, and were not", found)
                     return

@@ -13,8 +13,9 @@ from .errors import one_line
 from .model import Rollout
 from .observe import Raw
 
-# A Deployment's way of saying that nobody is to judge its progress.
-_NO_DEADLINE: Final = 2_147_483_647
+# Beyond an hour a deadline is none: 2147483647 is Kubernetes' own way of saying so, and nobody may hold a place in the
+# line of rollouts for days.
+_LONGEST_DEADLINE: Final = 3_600
 
 
 class Replacing(NamedTuple):
@@ -38,7 +39,7 @@ def _deployment(raw: Raw) -> Replacing:
     spec = raw["spec"]
     rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
     replicas = _replicas(spec)
-    endless = spec.get("progressDeadlineSeconds", 600) >= _NO_DEADLINE
+    endless = spec.get("progressDeadlineSeconds", 600) > _LONGEST_DEADLINE
     return Replacing(
         rollout=deployment_rollout(raw),
         rolls=True,

@@ -20,6 +20,8 @@ from .observe_rollout import replacing
 # unbounded pattern would take minutes for some.
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?<![a-z0-9]){_LABEL}\.{_LABEL}\.svc(?![-a-z0-9])")
+# Ours are a few hundred characters; a longer one is somebody's idea of a joke.
+_LONGEST_RECORD = 65_536
 _EMPTY: frozenset[Any] = frozenset()
 T = TypeVar("T")
 _SLEEP = re.compile(r"(?:^|[\s/])sleep\s+([0-9]+(?:\.[0-9]+)?)\b")
@@ -129,6 +131,8 @@ def _record(annotations: Raw) -> tuple[Record, bool]:
     text = annotations.get(ANNOTATION_INJECTED)
     if text is None:
         return (), False
+    if len(text) > _LONGEST_RECORD:
+        return (), True
     try:
         raw = json.loads(text)
         record = tuple(
@@ -189,7 +193,8 @@ def failed(workload: Workload) -> Workload:
 
 
 def _common(one: Record, other: Record) -> Record:
-    kept = ((name, tuple(entry for entry in entries if entry in dict(other).get(name, ()))) for name, entries in one)
+    there = {name: set(entries) for name, entries in other}
+    kept = ((name, tuple(entry for entry in entries if entry in there.get(name, ()))) for name, entries in one)
     return tuple((name, entries) for name, entries in kept if entries)
 
 

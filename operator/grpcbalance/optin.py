@@ -51,9 +51,10 @@ class OptIn:
 
 def read_opt_in(workload: Workload) -> OptIn:
     """The opt-in of a workload, from its annotations (the template's already merged in by `observe`)."""
-    problems: list[Problem] = [
-        _unknown(key) for key, _ in workload.annotations if key not in (*OPT_IN_ANNOTATIONS, ANNOTATION_INJECTED)
-    ]
+    known = (*OPT_IN_ANNOTATIONS, ANNOTATION_INJECTED)
+    # One is told of at a time, and likening is slow.
+    unknown = next((key for key, _ in workload.annotations if key not in known), None)
+    problems = [] if unknown is None else [_unknown(unknown)]
     if workload.record_malformed:
         problems.append(
             Problem(
@@ -80,7 +81,7 @@ def named_roles(workload: Workload | None) -> dict[Role, set[Ref]]:
 
 
 def _unknown(key: str) -> Problem:
-    near = difflib.get_close_matches(key, OPT_IN_ANNOTATIONS, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(key[:120], OPT_IN_ANNOTATIONS, n=1, cutoff=0.0)
     return Problem(Reason.UNKNOWN_ANNOTATION, f"annotation {key[:120]} is not one of ours; did you mean {near[0]}?")
 
 

@@ -91,9 +91,16 @@ class SelfCheck:
         doubted = False
         while True:
             answered = await self.check()
-            if doubted and answered and not self.missing:
+            if not answered or self.missing:
+                doubted = await self._doubted_within(CHECK_SOON)
+            elif doubted:
                 self._changed()
-            doubted = await self._doubted_within(CHECK_EVERY if answered and not self.missing else CHECK_SOON)
+                # An authorizer may know better than what it answers; asking again would change nothing.
+                await asyncio.sleep(CHECK_EVERY)
+                self._doubt.clear()
+                doubted = False
+            else:
+                doubted = await self._doubted_within(CHECK_EVERY)
 
     def doubt(self) -> None:
         """Something was forbidden: see soon whether a permission is missing, or an API server just did not know."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import inject
 from .api import Reason
+from .failures import has_failed
 from .inject import Entry
 from .model import Ref, Role, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_PAUSED, value_hash
@@ -151,7 +152,8 @@ def _held(
         return Problem(Reason.DEPLOYMENT_PAUSED, "its rollout is paused; the change waits for kubectl rollout resume")
     if taken is not None:
         return taken
-    for state in filter(None, states):
+    # One that failed itself is mended by what is due: several that failed together must not hold each other.
+    for state in () if has_failed(workload) else filter(None, states):
         # One in another namespace stops only its own: no tenant can block the others.
         near = (workload.ref.namespace, state.ref.namespace)
         failed = next((ref for ref in state.failed if ref != workload.ref and ref.namespace in near), None)

@@ -216,9 +216,12 @@ class Sync(Generic[K]):
 
     async def _pause(self, state: _State, delay: float) -> None:
         """Wait before the next attempt, unless there is reason to believe that it will go better now."""
+        spread = delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
+        # No wait_for: it makes a task, which kopf takes for one of its own and cancels when it ends; and a cancelled
+        # listing is one that nobody misses.
         with contextlib.suppress(TimeoutError):
-            spread = delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
-            await asyncio.wait_for(state.retry.wait(), spread)
+            async with asyncio.timeout(spread):
+                await state.retry.wait()
 
     async def _list(self, kind: Kind, state: _State, *, enqueue: bool) -> None:
         """One complete listing. Only what was known before it began, and is still the same object, can be dead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 import yaml
 
 from grpcbalance import permissions
-from grpcbalance.api.scalars import FORBIDDEN_VARIABLES, VARIABLE
+from grpcbalance.api import parse_spec
+from grpcbalance.api.scalars import FORBIDDEN_VARIABLES
 from grpcbalance.cli.operator import operator_command, variable
 from grpcbalance.kinds import WORKLOADS
 from grpcbalance.names import ANNOTATION_INJECTED, ANNOTATION_OWNER_UID, LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY
 from grpcbalance.settings import Settings, split_address
+from grpcbalance.variables import Target, client_variables
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACED = MANIFESTS / "namespaced"
@@ -181,6 +184,15 @@ def test_one_namespace_is_that_of_the_pod() -> None:
     }
 
 
+def longest_names() -> list[str]:
+    """Variables of an object whose name is as long as may be, with all that can be set; and the longest renamed one."""
+    keepalive = {"time": "30s", "timeout": "10s", "permitWithoutCalls": True}
+    spec = parse_spec({"selector": {"a": "b"}, "port": 1, "client": {"keepalive": keepalive, "authority": "a.b"}})
+    made = client_variables("o" * 54, spec.client, Target("orders.shop.", 1), "a.b")
+    assert len(made) == 7
+    return [*made, "A" * 63]
+
+
 def test_the_policies_are_about_this_account_our_names_and_the_variables_that_the_api_refuses() -> None:
     policies = [d for d in documents(MANIFESTS) if d["kind"] == "ValidatingAdmissionPolicy"]
     assert len(policies) == 2
@@ -200,7 +212,8 @@ def test_the_policies_are_about_this_account_our_names_and_the_variables_that_th
     }
     assert rules == {(kind.group, kind.plural) for kind in WORKLOADS}
     text = "".join(v["expression"] for v in (*workloads["validations"], *workloads["variables"]))
-    assert f"e.name.matches(r'{VARIABLE}')" in text
+    (allowed,) = re.findall(r"[^!]e\.name\.matches\(r'([^']+)'\)", text)
+    assert all(re.fullmatch(allowed, name) for name in longest_names())
     assert f"!e.name.matches(r'{FORBIDDEN_VARIABLES}')" in text
     assert f"annotationsWas[?'{ANNOTATION_INJECTED}']" in text
     services = str(policies[1])

@@ -154,3 +154,20 @@ def test_after_something_was_forbidden_it_asks_soon_and_says_that_all_is_well() 
         return reviews.rounds, reviews.changes
 
     assert run(main()) == ([0, 25], 1)
+
+
+def test_endless_doubt_asks_no_more_than_once_a_minute() -> None:
+    # An authorizer that refuses one namespace answers that all is permitted.
+    async def main() -> int:
+        reviews = Reviews()
+        made = SelfCheck(reviews.may, Settings(), lambda: (reviews.changed(), made.doubt())[0])
+        task = asyncio.create_task(made.run())
+        await asyncio.sleep(1)
+        made.doubt()
+        for _ in range(600):
+            await asyncio.sleep(1)
+            made.doubt()
+        task.cancel()
+        return reviews.changes
+
+    assert run(main()) <= 10

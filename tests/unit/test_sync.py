@@ -274,3 +274,16 @@ def test_one_namespace_is_listed_there_and_nothing_of_the_cluster() -> None:
     assert all("/namespaces/shop/" in path for path in paths)
     assert len(paths) == len(KINDS) - 1
     assert kinds_in(None) == KINDS
+
+
+def test_waiting_makes_no_task_that_kopf_could_take_for_one_of_its_own() -> None:
+    # It cancels what is younger than itself; a listing that is cancelled is one that nobody misses.
+    async def main() -> set[str]:
+        made = Bench(Source(deployments=[[Invalid("list deployments: forbidden")]]))
+        own = asyncio.create_task(made.sync.run(), name="own")
+        await asyncio.sleep(0.5)
+        known = {task.get_name() for task in asyncio.all_tasks()}
+        own.cancel()
+        return known
+
+    assert {name for name in run(main()) if not name.startswith(("own", "resync ", "Task-1"))} == set()

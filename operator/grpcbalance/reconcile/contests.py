@@ -71,7 +71,7 @@ class Contests:
     def _account(self, workload: Workload) -> Account:
         ref = workload.ref
         told = (self._stored(service, workload) for service in self._services(workload))
-        found = merged([self._accounts.get(ref, Account()), *told])
+        found = merged([self._accounts.get(ref, Account()), *told]).until(self._c.clock.now())
         over = ref in self._over and (not found.times or found.times[-1] <= self._over[ref])
         return Account() if over else found
 
@@ -143,9 +143,13 @@ class Contests:
     def listed(self, service: Ref, workloads: Iterable[Workload]) -> list[dict[str, Any]]:
         """The accounts that status of a service holds, of its workloads only."""
         accounts = {label(workload, service): self._account(workload) for workload in workloads}
-        return [entry(name, account) for name, account in sorted(accounts.items()) if account.times]
+        # There is room for some fifty: those of one's own first.
+        names = sorted(accounts, key=lambda name: ("/" not in name, name))
+        return [entry(name, accounts[name]) for name in names if accounts[name].times]
 
     def forget(self, ref: WorkloadRef) -> None:
-        """It is gone, or names nothing any more."""
-        for memory in (self._accounts, self._intended, self._over):
-            memory.pop(ref, None)
+        """It is gone, or nothing of ours is left in it. Its account stays: our values may be put back into it."""
+        self._intended.pop(ref, None)
+        for memory in (self._accounts, self._over):
+            while len(memory) > _REMEMBERED:
+                del memory[next(iter(memory))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from grpcbalance.api import Reason
 from grpcbalance.desired import Resolution, resolve
@@ -16,10 +15,6 @@ from grpcbalance.optin import Problem, named_roles
 from grpcbalance.retire import Action, Apply, Create, Delete, ReplacePorts, ServicePlan, plan_services
 
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
-
-# Seconds for which one look at all pods and Jobs serves other deletions: what they name no template has named for
-# longer than that.
-_LOOK_SERVES: Final = 5.0
 
 
 class Services:
@@ -111,10 +106,10 @@ class Services:
         await self._c.api.delete_service(name, action.service.uid, action.service.resource_version)
 
     async def _in_use(self) -> frozenset[str]:
-        """Hosts that running pods and Jobs name. Looking at all of them is dear, so one look serves who asks soon."""
+        """Hosts that running pods and Jobs name, as of now. Looking is dear: one look serves all who wait for it."""
         asked = self._c.clock.monotonic()
         async with self._looking:
-            if self._looked < asked - _LOOK_SERVES:
+            if self._looked < asked:
                 began = self._c.clock.monotonic()
                 self._hosts = await self._c.api.hosts_in_use(self._c.settings.namespace)
                 self._looked = began

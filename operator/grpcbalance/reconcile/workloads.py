@@ -144,7 +144,9 @@ class Workloads:
 
     def _give_back(self, workload: Workload) -> None:
         """The slot of a patch that changed nothing."""
-        if workload.rollout is not Rollout.PROGRESSING:
+        # As it is by now: the user may have begun one meanwhile.
+        current = self._c.view.workloads.get(workload.ref)
+        if current is None or current.rollout is not Rollout.PROGRESSING:
             self._c.view.slots.in_flight.discard(workload.ref)
             # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
             self._wake()

@@ -150,7 +150,8 @@ def _no_status(write: Write, done: bool) -> None:
         raise Invalid("patch status: denied")
 
 
-def test_taking_back_what_we_removed_is_rationed_too() -> None:
+@pytest.mark.parametrize("every", [1.0, 30.0, 60.0])
+def test_taking_back_what_we_removed_is_rationed_too(every: float) -> None:
     world = shop(World())
     injected = world.server.get("deployments", "checkout")["spec"]["template"]
     world.annotate("checkout")
@@ -162,8 +163,23 @@ def test_taking_back_what_we_removed_is_rationed_too() -> None:
         if TARGET not in world.env("checkout"):
             world.server.edit("deployments", "checkout", lambda raw: raw["spec"].update(template=injected))
         if world.now < begun + 1500:
-            world.later(1.0, put_back)
+            world.later(every, put_back)
 
-    world.later(1.0, put_back)
+    world.later(every, put_back)
     world.run(1500)
     assert len([at for at in patches(world) if at > begun]) == 3
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59+00:00", "2926-01-01T00:00:00Z", "2026-01-01T00:00:00+23:59"])
+def test_a_time_that_somebody_forged_stops_nothing(time: str) -> None:
+    world = shop(World())
+    forged = [{"workload": "Deployment/checkout", "times": [time], "contested": True}]
+    world.server.edit("grpcbalancedservices", "orders", lambda raw: raw["status"].update(restored=forged))
+    world.run(5)
+    world.server.edit("deployments", "checkout", strip)
+    world.spec("grpcbalancedservices", "orders", client={"minResolutionInterval": "20s"})
+    world.run(30)
+    assert world.env("checkout")["GRPC_ORDERS_MIN_RESOLUTION_INTERVAL_MS"] == "20000"
+    world.server.edit("deployments", "checkout", strip)
+    world.run(90)
+    assert TARGET in world.env("checkout")

@@ -61,6 +61,31 @@ def test_a_failed_rollout_stops_the_others_and_goes_on_when_it_is_mended() -> No
     assert carriers(world) == ["client-00", "client-01", "client-02"]
 
 
+def test_those_that_failed_together_are_mended_together() -> None:
+    world = begun(Settings(max_concurrent_rollouts=2))
+    for name in ("client-00", "client-01"):
+        world.server.edit("deployments", name, fails)
+    world.run(30)
+    world.spec("grpcbalancedservices", "orders", client={"minResolutionInterval": "20s"})
+    world.run(30)
+    for name in ("client-00", "client-01"):
+        assert world.env(name)["GRPC_ORDERS_MIN_RESOLUTION_INTERVAL_MS"] == "20000"
+    assert carriers(world) == ["client-00", "client-01"], "the others wait until these are well"
+
+
+def test_of_seventy_clients_those_that_status_leaves_out_are_known_to_be_well() -> None:
+    world = World(takes=lambda _: 0.5)
+    world.server.put(make.gbs(), make.server(replicas=0), *crowd(70))
+    world.start().run(120)
+    assert world.status()["omittedWorkloads"] > 0
+    world.server.edit("deployments", "client-69", fails)
+    world.start()
+    world.server.put(make.deployment("late", client="orders"))
+    world.run(60)
+    assert "late" in carriers(world)
+    assert world.condition("ClientsConfigured") == ("True", "Configured")
+
+
 def test_an_opt_out_of_the_failed_one_lets_the_others_go_on() -> None:
     world = begun(Settings(max_concurrent_rollouts=2))
     world.server.edit("deployments", "client-00", fails)
@@ -87,6 +112,14 @@ def test_a_stuck_rollout_without_a_deadline_of_its_own_fails_by_ours() -> None:
         world.server.edit("deployments", name, recovers)
     world.run(30)
     assert carriers(world) == ["client-00", "client-01", "client-02", "client-03"]
+
+
+def test_a_deadline_of_days_is_none() -> None:
+    world = begun(Settings(max_concurrent_rollouts=2, rollout_deadline=60.0), progressDeadlineSeconds=2_000_000_000)
+    world.run(80)
+    assert world.standing("client-00")[1] == "RolloutFailed"
+    assert world.operator is not None
+    assert world.operator.view.slots.in_flight == set()
 
 
 def test_progress_puts_the_deadline_off() -> None:

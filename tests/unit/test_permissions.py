@@ -160,7 +160,7 @@ def test_endless_doubt_asks_no_more_than_once_a_minute() -> None:
     # An authorizer that refuses one namespace answers that all is permitted.
     async def main() -> int:
         reviews = Reviews()
-        made = SelfCheck(reviews.may, Settings(), lambda: (reviews.changed(), made.doubt())[0])
+        made = SelfCheck(reviews.may, Settings(), reviews.changed)
         task = asyncio.create_task(made.run())
         await asyncio.sleep(1)
         made.doubt()

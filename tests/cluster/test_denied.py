@@ -95,6 +95,7 @@ def disturb(shop: Shop, deployment: str, seconds: float) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.full
 def test_a_policy_that_denies_our_patch_is_quoted_and_not_run_against(lab: Lab, shop: Shop, policy: str) -> None:
     shop.create(objects.idle("orders", ports=(5000,)), objects.balanced())
     wait_enforced(shop, "orders")

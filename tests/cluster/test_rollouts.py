@@ -148,6 +148,7 @@ def test_paused_deployment_waits(shop: Shop) -> None:
     shop.wait_env("orders", MAX_AGE, "300000")
 
 
+@pytest.mark.full
 def test_rollouts_are_limited_and_all_finish(shop: Shop) -> None:
     names = [f"server-{number:02d}" for number in range(14)]
     for name in names:

@@ -23,7 +23,7 @@ AT_ONCE: Final = 6
 HELD_WITHIN: Final = 9.0
 METHODS: Final = {"create": "POST", "patch": "PATCH", "delete": "DELETE", "update": "PUT"}
 SCRIPTS: Final = ("create", "scale", "change", "rename", "delete", "unannotate")
-GATE: Final = ("create", "rename")
+GATE: Final = ("create",)
 
 
 class Case(NamedTuple):

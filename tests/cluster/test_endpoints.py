@@ -55,7 +55,7 @@ def test_pods_that_are_not_ready(shop: Shop) -> None:
 
 def test_terminating_pods_are_counted_apart(shop: Shop) -> None:
     server = objects.server(replicas=3)
-    server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 20}}}
+    server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 10}}}
     shop.create(objects.balanced(), server)
     shop.wait_balanced(lambda b: counts(b) == (3, 0, 0, 3), "three ready", within=ROLLOUT)
     shop.kubectl("scale", "deployment/orders", "--replicas=1")

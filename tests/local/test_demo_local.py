@@ -29,6 +29,7 @@ def free_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
+@pytest.mark.full
 def test_all_promises_are_kept(tmp_path: Path) -> None:
     port, dns_port = free_ports()
     output = tmp_path / "numbers.json"

@@ -88,19 +88,17 @@ class SelfCheck:
 
     async def run(self) -> None:
         """Check for ever."""
-        doubted = False
+        clock = asyncio.get_running_loop().time
+        doubted, forgiven = False, float("-inf")
         while True:
             answered = await self.check()
-            if not answered or self.missing:
-                doubted = await self._doubted_within(CHECK_SOON)
-            elif doubted:
+            # An authorizer may refuse what it says is permitted: that is a reason to try anew once a minute at most.
+            if doubted and answered and not self.missing and clock() - forgiven >= CHECK_EVERY:
+                forgiven = clock()
                 self._changed()
-                # An authorizer may know better than what it answers; asking again would change nothing.
-                await asyncio.sleep(CHECK_EVERY)
-                self._doubt.clear()
-                doubted = False
-            else:
-                doubted = await self._doubted_within(CHECK_EVERY)
+            doubted = await self._doubted_within(CHECK_EVERY if answered and not self.missing else CHECK_SOON)
+            if doubted and clock() - forgiven < CHECK_EVERY:
+                await asyncio.sleep(CHECK_SOON - CHECK_DOUBT)
 
     def doubt(self) -> None:
         """Something was forbidden: see soon whether a permission is missing, or an API server just did not know."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from grpcbalance.cli.kubeconfig import default_kubeconfig
 from grpcbalance.devdns.configs import canonical
 from grpcbalance.devdns.hosts import LONGEST_DOMAIN, NAME, SourceError
 from grpcbalance.devdns.report import Json, Text
@@ -137,9 +137,4 @@ def _source(options: _Options) -> tuple[Source, str]:
     from grpcbalance.devdns.services import Mirror  # noqa: PLC0415
 
     mirror = Mirror(options.cluster_domain, options.txt_service_config)
-    return Cluster(options.kubeconfig or _default_kubeconfig(), options.namespace, mirror), "the cluster"
-
-
-def _default_kubeconfig() -> str | None:
-    path = os.path.expanduser("~/.kube/config")
-    return path if os.path.exists(path) else None
+    return Cluster(options.kubeconfig or default_kubeconfig(), options.namespace, mirror), "the cluster"

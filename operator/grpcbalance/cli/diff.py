@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import click
 import yaml
 
+from grpcbalance.cli.kubeconfig import default_kubeconfig
 from grpcbalance.diff.files import read
 from grpcbalance.diff.manifests import ManifestError
 from grpcbalance.diff.report import Report
@@ -125,15 +124,10 @@ def _report(options: _Options) -> Report:
     # Late: `--help` and an unreadable manifest need no Kubernetes client.
     from grpcbalance.diff.cluster import ask, usual_namespace  # noqa: PLC0415
 
-    kubeconfig, context = options.kubeconfig or _default_kubeconfig(), options.context
+    kubeconfig, context = options.kubeconfig or default_kubeconfig(), options.context
     namespace = options.namespace or usual_namespace(kubeconfig, context)
     wish = Wish(manifests, namespace, forced, options.cluster_domain, with_cluster=True)
     return asyncio.run(ask(kubeconfig, context, options.namespace, wish, now, _Progress()))
-
-
-def _default_kubeconfig() -> str | None:
-    path = Path(os.path.expanduser("~/.kube/config"))
-    return str(path) if path.exists() else None
 
 
 def _print(report: Report, output: str) -> None:

@@ -9,6 +9,7 @@ webhook changes on its own authority look like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from . import names
@@ -55,10 +56,6 @@ def _mark(marks: Marks, key: str, on: frozenset[str] = _ON) -> str | None:
     return f"{key}: {marks.namespace[key]} on its namespace" if marks.namespace.get(key) in on else None
 
 
-def _linkerd(marks: Marks) -> str | None:
-    return _mark(marks, names.LINKERD_INJECT)
-
-
 def _istio(marks: Marks) -> str | None:
     pod, namespace = marks
     switch = namespace.get(names.ISTIO_NAMESPACE)
@@ -79,19 +76,11 @@ def _istio(marks: Marks) -> str | None:
     return None
 
 
-def _kuma(marks: Marks) -> str | None:
-    return _mark(marks, names.KUMA_INJECT)
-
-
-def _consul(marks: Marks) -> str | None:
-    return _mark(marks, names.CONSUL_INJECT)
-
-
 SIDECARS: Final = (
     Sidecar(
         "Linkerd",
         "linkerd-proxy",
-        _linkerd,
+        partial(_mark, key=names.LINKERD_INJECT),
         f"annotation {names.LINKERD_INJECT}: disabled",
         names.LINKERD_SKIP_INBOUND,
         names.LINKERD_SKIP_OUTBOUND,
@@ -107,7 +96,7 @@ SIDECARS: Final = (
     Sidecar(
         "Kuma",
         "kuma-sidecar",
-        _kuma,
+        partial(_mark, key=names.KUMA_INJECT),
         f"label {names.KUMA_INJECT}: disabled",
         names.KUMA_SKIP_INBOUND,
         names.KUMA_SKIP_OUTBOUND,
@@ -115,7 +104,7 @@ SIDECARS: Final = (
     Sidecar(
         "Consul",
         "consul-dataplane",
-        _consul,
+        partial(_mark, key=names.CONSUL_INJECT),
         f'annotation {names.CONSUL_INJECT}: "false"',
         names.CONSUL_SKIP_INBOUND,
         names.CONSUL_SKIP_OUTBOUND,

@@ -18,24 +18,11 @@ def counts(balanced: objects.Object) -> tuple[int, int, int, int]:
 
 def by_hand(name: str, addresses: list[str], **conditions: bool) -> objects.Object:
     """A slice of the headless Service of `orders` that no controller manages."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": name,
-            "labels": {
-                "kubernetes.io/service-name": "orders-headless",
-                "endpointslice.kubernetes.io/managed-by": "tests",
-                "grpcbalance.dev/service": "orders",
-            },
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "grpc", "port": 5000, "protocol": "TCP"}],
-        "endpoints": [
-            {"addresses": [address], "conditions": conditions, "zone": "abc"[position % 3]}
-            for position, address in enumerate(addresses)
-        ],
-    }
+    endpoints = [
+        {"addresses": [address], "conditions": conditions, "zone": "abc"[position % 3]}
+        for position, address in enumerate(addresses)
+    ]
+    return objects.slice_by_hand(name, endpoints)
 
 
 def test_no_pod_matches(shop: Shop) -> None:

@@ -37,21 +37,7 @@ class Script:
 
 def endpoints(name: str, count: int = 1, service: str = "orders-headless") -> Object:
     """A slice of a headless Service that no controller manages, with so many ready endpoints."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": name,
-            "labels": {
-                "kubernetes.io/service-name": service,
-                "endpointslice.kubernetes.io/managed-by": "tests",
-                "grpcbalance.dev/service": "orders",
-            },
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "grpc", "port": 5000, "protocol": "TCP"}],
-        "endpoints": addresses(count),
-    }
+    return objects.slice_by_hand(name, addresses(count), service)
 
 
 def addresses(count: int, ready: bool = True) -> list[Object]:

@@ -122,3 +122,22 @@ def cluster_ip(name: str = "orders", **spec: Any) -> Object:
         "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": PORT, "targetPort": PORT}], **spec},
     }
+
+
+def slice_by_hand(name: str, endpoints: list[Object], service: str = "orders-headless") -> Object:
+    """An EndpointSlice of a headless Service of `orders` that no controller manages."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/service-name": service,
+                "endpointslice.kubernetes.io/managed-by": "tests",
+                "grpcbalance.dev/service": "orders",
+            },
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "grpc", "port": PORT, "protocol": "TCP"}],
+        "endpoints": endpoints,
+    }

@@ -78,6 +78,11 @@ def host(shop: Shop, service: str = "orders-headless") -> str:
     return f"{service}.{shop.namespace}.svc.cluster.local"
 
 
+def wait_endpoints(shop: Shop, count: int) -> None:
+    """Slices follow the Deployment's status, sometimes a second later."""
+    shop.wait_balanced(lambda b: b["status"]["endpoints"]["total"] == count, f"{count} endpoints")
+
+
 def test_follows_the_ready_endpoints(shop: Shop) -> None:
     with dev_dns(shop, f"--namespace={shop.namespace}") as dns:
         assert dns.ask(host(shop)) == ("NXDOMAIN", [])
@@ -86,6 +91,7 @@ def test_follows_the_ready_endpoints(shop: Shop) -> None:
         for replicas in (3, 1):
             shop.kubectl("scale", "deployment/orders", f"--replicas={replicas}")
             shop.wait_rolled_out("orders")
+            wait_endpoints(shop, replicas)
             dns.wait(host(shop), lambda: ("NOERROR", ready(shop, "orders-headless")))
             assert len(dns.ask(host(shop))[1]) == replicas
         shop.kubectl("scale", "deployment/orders", "--replicas=0")

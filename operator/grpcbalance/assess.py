@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .api import Reason
+from .api import CONFIGURED, Reason
 from .desired import Resolution, allows_unsafe
 from .model import Balanced, Ref, Workload
 from .optin import Problem, read_opt_in
-from .plan import CONFIGURED, Decision, Finding, decide
+from .plan import Decision, Finding, decide
 from .roles import ServiceState, Situation, service_state
+from .told import was_configured
 from .view import View
 
 
@@ -65,10 +66,5 @@ def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]
         clients = previous.get("clients") or {"matched": 0}
         known = clients["matched"] > 0 and clients["matched"] == clients["configured"]
     else:
-        listed = previous.get("workloads") or ()
-        states = {(w["kind"], w["name"], w["role"]): w["state"] for w in listed}
-        # Those with trouble are listed first: when one is listed with which all is well, so it is with all left out.
-        left_out = listed[-1]["state"] if listed and previous.get("omittedWorkloads") else ""
-        key = (workload.ref.kind, workload.ref.name, str(finding.role))
-        known = states.get(key, left_out) == CONFIGURED
+        known = was_configured(previous, workload.ref.namespace, workload.ref, finding.role)
     return replace(finding, state=CONFIGURED, reason=Reason.CONFIGURED, message="") if known else finding

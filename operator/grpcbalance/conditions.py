@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from .advice import advice, max_age
-from .api import ConditionType, Reason
+from .api import CONFIGURED, PENDING, REFUSED, ConditionType, Reason
 from .desired import Resolution, drifted, is_ours
 from .mesh import dialled, obstacle
 from .model import Endpoint, Role, ServiceSnapshot, Workload
 from .optin import Problem
-from .plan import CONFIGURED, PENDING, REFUSED, Finding
+from .plan import Finding
 from .safety import cautions, is_safe, remedy
 
 

@@ -7,15 +7,15 @@ status of the GrpcBalancedServices that the workload names, so that a restart of
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from .api import Reason
 from .model import Ref, Workload
+from .moments import from_text, to_text
 from .optin import Problem
 
 WINDOW: Final = timedelta(minutes=10)
@@ -84,8 +84,7 @@ def _who(workload: Workload, account: Account) -> str:
     wrote before.
     """
     time, manager = workload.writer
-    since = account.times[-1].isoformat(timespec="seconds").replace("+00:00", "Z")
-    return manager if time > since else "somebody"
+    return manager if time > to_text(account.times[-1]) else "somebody"
 
 
 def label(workload: Workload, service: Ref) -> str:
@@ -102,17 +101,10 @@ def stored(status: Mapping[str, Any], name: str) -> Account:
     """The account that a status holds under a label; empty when there is none."""
     for entry in status.get("restored") or ():
         if entry["workload"] == name:
-            return Account(tuple(_times(entry["times"])), bool(entry.get("contested")))
+            # What somebody else wrote there is left out.
+            times = tuple(filter(None, map(from_text, entry["times"])))
+            return Account(times, bool(entry.get("contested")))
     return Account()
-
-
-def _times(texts: Iterable[str]) -> Iterator[datetime]:
-    """Moments; what somebody else wrote there is left out."""
-    for text in texts:
-        with contextlib.suppress(ValueError, OverflowError):
-            time = datetime.fromisoformat(text)
-            if time.tzinfo is not None:
-                yield time.astimezone(UTC)
 
 
 def merged(accounts: Iterable[Account]) -> Account:
@@ -124,11 +116,7 @@ def merged(accounts: Iterable[Account]) -> Account:
 
 def entry(name: str, account: Account) -> dict[str, Any]:
     """An account as status holds it."""
-    made: dict[str, Any] = {"workload": name, "times": [_text(time) for time in account.times]}
+    made: dict[str, Any] = {"workload": name, "times": [to_text(time, "milliseconds") for time in account.times]}
     if account.contested:
         made["contested"] = True
     return made
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

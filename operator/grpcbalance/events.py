@@ -7,16 +7,17 @@ of the operator: the API server answers 409, which is fine.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from .api import ConditionType, Reason
+from .api import CONFIGURED, ConditionType, Reason
 from .kinds import BY_KIND
 from .model import Balanced, Ref, Workload
+from .moments import to_text
 from .names import API_VERSION, FIELD_MANAGER, KIND
-from .plan import CONFIGURED, Finding
+from .plan import Finding
+from .recent import Recent
 
 # These pass by themselves within moments; what --dry-run keeps back is told by itself.
 _TRANSIENT: Final = frozenset(
@@ -26,7 +27,6 @@ _TRANSIENT: Final = frozenset(
 _CROWDED: Final = frozenset({Reason.ROLLOUT_LIMIT, Reason.WAITING_FOR_SERVERS})
 # Waiting that is as it should be: told of, but no warning.
 _ORDERLY: Final = _CROWDED | {Reason.TARGET_NOT_SERVING, Reason.PAUSED, Reason.DEPLOYMENT_PAUSED}
-_REMEMBERED: Final = 20_000
 # From so many workloads on, a change takes long enough for its progress to be told.
 _MANY: Final = 20
 
@@ -103,7 +103,7 @@ def progress_note(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Not
 def event(about: Regarding, note: Note, now: datetime, turn: int = 0) -> dict[str, Any]:
     """A core/v1 Event. `turn` tells apart the same words said again after something else was said."""
     said = "\0".join((about.uid, note.reason, note.message, str(turn)))
-    stamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    stamp = to_text(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -143,8 +143,8 @@ class Recorder:
         self._post, self._now, self._monotonic, self._dropped = post, now, monotonic, dropped
         self._rate, self._burst = rate, burst
         self._tokens, self._filled = float(burst), monotonic()
-        # (uid, subject) -> (words said last, how often the words changed), oldest forgotten first
-        self._said: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
+        # (uid, subject) -> (words said last, how often the words changed)
+        self._said: Recent[tuple[str, str], tuple[str, int]] = Recent()
 
     async def say(self, about: Regarding, subject: str, note: Note) -> bool:
         """Post `note`, unless it is what was last said about this subject of the object. True when posted."""
@@ -156,9 +156,6 @@ class Recorder:
             self._dropped()
             return False
         self._said[about.uid, subject] = (words, turn + 1)
-        self._said.move_to_end((about.uid, subject))
-        while len(self._said) > _REMEMBERED:
-            self._said.popitem(last=False)
         await self._post(event(about, note, self._now(), turn + 1))
         return True
 

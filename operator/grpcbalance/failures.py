@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from .model import Rollout, ServiceSnapshot, Workload, WorkloadRef
+from .told import was_configured
 
 
 def has_failed(workload: Workload | None) -> bool:
@@ -21,12 +22,8 @@ def failed_rollouts(snapshot: ServiceSnapshot) -> tuple[WorkloadRef, ...]:
         return ()
     # After a restart only status knows of a rollout that was finished before the one that failed.
     status, home = json.loads(snapshot.balanced.status), snapshot.ref.namespace
-    listed = status.get("workloads") or ()
-    states = {WorkloadRef(w["kind"], home, w["name"]): w["state"] for w in listed}
-    # Those with trouble are listed first: when one is listed with which all is well, so it is with all left out.
-    left_out = listed[-1]["state"] if listed and status.get("omittedWorkloads") else ""
     return tuple(
         workload.ref
         for workload in failed
-        if workload.settled is not None or states.get(workload.ref, left_out) != "Configured"
+        if workload.settled is not None or not was_configured(status, home, workload.ref)
     )

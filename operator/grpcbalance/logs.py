@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from .moments import to_text
 from .settings import Settings
 
 # `extra` fields that may stand in a line; everything else is dropped, objects above all.
@@ -47,8 +48,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _stamp(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return to_text(datetime.fromtimestamp(record.created, UTC), "milliseconds")
 
 
 def configure(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import inject
-from .api import Reason
+from .api import CONFIGURED, PENDING, REFUSED, Reason
 from .failures import has_failed
 from .inject import Entry
 from .model import Ref, Role, Rollout, Workload, WorkloadRef
@@ -20,10 +20,9 @@ from .optin import OptIn, Problem, read_opt_in
 from .roles import RoleState, ServiceState, Situation, read_roles
 from .safety import is_safe, unsafe_message
 
-CONFIGURED, PENDING, REFUSED = "Configured", "Pending", "Refused"
 # For Situation.carried: nothing is remembered, but status says that it was configured with these values.
 ANYTHING = "*"
-ON_DELETE = (
+_ON_DELETE = (
     "the values are in the template, and pods get them when they are replaced, which this workload leaves to people: "
     "its updateStrategy is OnDelete, or a partition holds pods back"
 )
@@ -210,7 +209,7 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
     if workload.rollout is Rollout.COMPLETE or _settled(part, workload):
         return Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
     if workload.rollout is Rollout.WAITING:
-        return Problem(Reason.ON_DELETE, ON_DELETE)
+        return Problem(Reason.ON_DELETE, _ON_DELETE)
     failure = f": {workload.failure}" if workload.failure else ""
     if workload.rollout is Rollout.FAILED:
         return Problem(Reason.ROLLOUT_FAILED, f"the rollout that brings the values got no further{failure}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from .desired import Resolution, drifted, headless_service, is_ours, marked, wanted_port
 from .model import Service, ServiceSnapshot, WorkloadRef
+from .moments import from_text, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +103,11 @@ def _wanted(snapshot: ServiceSnapshot, resolution: Resolution) -> list[Action]:
 def _retire(
     service: Service, referenced: bool, now: datetime, retire_after: float
 ) -> tuple[Action | None, float | None]:
-    since = _parse(service.unreferenced_since)
+    since = from_text(service.unreferenced_since)
     if referenced:
         # Somebody came back to it: the clock starts anew when they leave.
         return (Apply(_with_uid(marked(service, None), service)), None) if since else (None, None)
-    stamp = _with_uid(marked(service, now.isoformat(timespec="seconds")), service)
+    stamp = _with_uid(marked(service, to_text(now)), service)
     if since is None:
         return Apply(stamp), retire_after
     remaining = (since + timedelta(seconds=retire_after) - now).total_seconds()
@@ -118,11 +119,3 @@ def _retire(
 
 def _with_uid(manifest: dict[str, Any], service: Service) -> dict[str, Any]:
     return manifest | {"metadata": manifest["metadata"] | {"uid": service.uid}}
-
-
-def _parse(text: str | None) -> datetime | None:
-    try:
-        stamp = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return stamp if stamp is not None and stamp.tzinfo is not None else None

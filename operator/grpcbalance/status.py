@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .api import MAX_WORKLOADS, ConditionType, Reason
+from .api import CONFIGURED, MAX_WORKLOADS, PENDING, REFUSED, ConditionType, Reason
 from .conditions import Check, Observed, evaluate, is_ready
 from .desired import Resolution
 from .model import Endpoint, Workload, WorkloadRef
-from .plan import CONFIGURED, PENDING, REFUSED, Finding
+from .plan import Finding
 
 # Lengths that api/status.py allows: the API server refuses a status with anything longer, and all of it.
 _MESSAGE_LENGTH: Final = 1024

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import yaml
 
+from grpcbalance.moments import to_text
 from lab import Lab
 from lab.audit import AuditRecord, records
 from lab.install import NAMESPACE, ROOT, operator_image_name, operator_log, wait_operator
@@ -114,7 +115,7 @@ class World:
     def log(self, since: datetime) -> str:
         """What operators wrote since a moment, a line of JSON each."""
         lines = (self._logs + operator_log(self.lab)).splitlines()
-        start = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        start = to_text(since, "milliseconds")
         # Lines begin with their time; what does not is no log line of ours, such as an interpreter's last words.
         return "\n".join(line for line in lines if not (m := re.match(r'\{"time": "([^"]+)"', line)) or m[1] >= start)
 

@@ -7,11 +7,14 @@ from .reasons import ConditionType, Reason
 from .scalars import OFF, milliseconds
 from .server import Server
 from .spec import LabelSelector, LabelSelectorRequirement, Spec, parse_spec
-from .status import MAX_WORKLOADS, Status
+from .status import CONFIGURED, MAX_WORKLOADS, PENDING, REFUSED, Status
 
 __all__ = [
+    "CONFIGURED",
     "MAX_WORKLOADS",
     "OFF",
+    "PENDING",
+    "REFUSED",
     "Client",
     "ConditionType",
     "LabelSelector",

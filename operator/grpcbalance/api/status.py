@@ -10,6 +10,8 @@ from .scalars import ApiModel
 
 # How many workloads status lists by name: a status must stay small enough for every watch of it.
 MAX_WORKLOADS = 50
+# Where a workload stands; what is Refused only a person can mend.
+CONFIGURED, PENDING, REFUSED = "Configured", "Pending", "Refused"
 
 
 class Summary(ApiModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
-from grpcbalance.api import ConditionType, Reason
+from grpcbalance.api import CONFIGURED, REFUSED, ConditionType, Reason
 from grpcbalance.conditions import evaluate, observed
 from grpcbalance.desired import resolve
 from grpcbalance.inject import env_from_note
@@ -13,7 +13,7 @@ from grpcbalance.kinds import BY_PLURAL
 from grpcbalance.model import Ref, Workload, WorkloadRef
 from grpcbalance.names import PLURAL
 from grpcbalance.optin import named_roles
-from grpcbalance.plan import CONFIGURED, REFUSED, Finding
+from grpcbalance.plan import Finding
 
 from .compare import container_changes
 from .forecast import Forecast, Foretold

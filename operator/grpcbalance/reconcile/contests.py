@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -13,14 +12,15 @@ from grpcbalance.assess import tells_of
 from grpcbalance.contest import WINDOW, Account, Verdict, entry, label, merged, stored, verdict
 from grpcbalance.model import Ref, StatusKey, Workload, WorkloadRef
 from grpcbalance.optin import read_opt_in
-from grpcbalance.plan import ANYTHING, CONFIGURED
+from grpcbalance.plan import ANYTHING
+from grpcbalance.recent import Recent
+from grpcbalance.told import was_configured
 
 from .context import Context
 
 # How soon it is looked whether status tells of a restoring by now, and when it is no longer waited for.
 _TOLD_AGAIN: Final = 0.5
 _TOLD_WITHIN: Final = 15.0
-_REMEMBERED: Final = 20_000
 
 
 class Contests:
@@ -29,13 +29,14 @@ class Contests:
     def __init__(self, context: Context) -> None:
         self._c = context
         # workload -> its uid, and fingerprint of what the template carried when it was last as wanted; kept when it is
-        # gone, since one that is made anew under its name is no quarrel. The oldest are forgotten first.
-        self._carried: OrderedDict[WorkloadRef, tuple[str, str]] = OrderedDict()
-        self._accounts: dict[WorkloadRef, Account] = {}
+        # gone, since one that is made anew under its name is no quarrel.
+        self._carried: Recent[WorkloadRef, tuple[str, str]] = Recent()
+        # Kept when it is gone, too: our values may be put back into it.
+        self._accounts: Recent[WorkloadRef, Account] = Recent()
         # Restorings that are in an account but not done yet, and since when they wait to be told in status.
         self._intended: dict[WorkloadRef, tuple[datetime, float]] = {}
         # The last restoring of quarrels that are over: status may still tell of it.
-        self._over: dict[WorkloadRef, datetime] = {}
+        self._over: Recent[WorkloadRef, datetime] = Recent()
 
     def carried(self, workload: Workload) -> str | None:
         """Fingerprint of what its template had when that was all that was wanted; None when that is not known."""
@@ -57,10 +58,7 @@ class Contests:
         balanced = self._c.view.balanced.get(service)
         if balanced is None or state is None or not tells_of(status, balanced, state.resolution):
             return False
-        return any(
-            (entry["kind"], service.namespace, entry["name"]) == workload.ref and entry["state"] == CONFIGURED
-            for entry in status.get("workloads") or ()
-        )
+        return was_configured(status, service.namespace, workload.ref)
 
     def verdict(self, workload: Workload) -> Verdict:
         """Whether variables that were taken away may be put back now."""
@@ -91,9 +89,6 @@ class Contests:
         """Its template carries all that is wanted. Answers when to look whether a quarrel is over."""
         self._intended.pop(workload.ref, None)
         self._carried[workload.ref] = workload.uid, fingerprint
-        self._carried.move_to_end(workload.ref)
-        while len(self._carried) > _REMEMBERED:
-            self._carried.popitem(last=False)
         account, now = self._account(workload), self._c.clock.now()
         if not account.times:
             return None
@@ -148,8 +143,5 @@ class Contests:
         return [entry(name, accounts[name]) for name in names if accounts[name].times]
 
     def forget(self, ref: WorkloadRef) -> None:
-        """It is gone, or nothing of ours is left in it. Its account stays: our values may be put back into it."""
+        """It is gone, or nothing of ours is left in it."""
         self._intended.pop(ref, None)
-        for memory in (self._accounts, self._over):
-            while len(memory) > _REMEMBERED:
-                del memory[next(iter(memory))]

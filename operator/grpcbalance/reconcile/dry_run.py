@@ -7,9 +7,8 @@ go on with everything else. What is kept back is told once while it stays the sa
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from grpcbalance.api import Reason
 from grpcbalance.errors import WouldWrite
@@ -19,14 +18,12 @@ from grpcbalance.metrics import Metrics
 from grpcbalance.model import Ref, WorkloadRef
 from grpcbalance.names import ANNOTATION_OWNER_UID, ANNOTATION_UNREFERENCED, API_VERSION, KIND, LABEL_SERVICE, PLURAL
 from grpcbalance.observe import ref_of
+from grpcbalance.recent import Recent
 from grpcbalance.view import View
 
 from .context import Api
 
 logger = logging.getLogger(__name__)
-
-# Objects of which it is remembered what was told of them; of any more it may be told twice.
-_REMEMBERED: Final = 20_000
 
 
 class _Write(NamedTuple):
@@ -43,8 +40,8 @@ class DryRun:
 
     def __init__(self, api: Api, view: View, recorder: Recorder, metrics: Metrics) -> None:
         self._api, self._view, self._recorder, self._metrics = api, view, recorder, metrics
-        # What was told last of each write, oldest forgotten first.
-        self._told: OrderedDict[_Write, str] = OrderedDict()
+        # What was told last of each write; of what is forgotten it is told once more.
+        self._told: Recent[_Write, str] = Recent()
 
     async def create_service(self, manifest: dict[str, Any]) -> NoReturn:
         """Would POST a Service. Told of its GrpcBalancedService, since the Service is not there yet."""
@@ -98,9 +95,6 @@ class DryRun:
         await self._recorder.say(about, subject, Note(Reason.WOULD_WRITE, message, warning=False))
         if self._told.get(write) != message:
             self._told[write] = message
-            self._told.move_to_end(write)
-            while len(self._told) > _REMEMBERED:
-                self._told.popitem(last=False)
             self._metrics.would_write(write.resource, write.verb)
             extra = {"resource": write.resource, "verb": write.verb}
             logger.info("%s %s: %s", write.resource, write.ref, message, extra=extra)

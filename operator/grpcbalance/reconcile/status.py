@@ -15,6 +15,7 @@ from grpcbalance.errors import WouldWrite
 from grpcbalance.events import Note, condition_notes, progress_note, regarding_balanced
 from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Balanced, Ref, ServiceSnapshot, StatusKey, Workload
+from grpcbalance.moments import to_text
 from grpcbalance.names import PLURAL
 from grpcbalance.plan import Finding
 from grpcbalance.status import lacking, make_status
@@ -72,7 +73,7 @@ class Statuses:
 
     def _status(self, balanced: Balanced, previous: dict[str, Any]) -> tuple[dict[str, Any], _Findings]:
         """What status should say, and the findings in it."""
-        now = self._c.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = to_text(self._c.clock.now())
         missing, ref = self._c.missing(), balanced.ref
         if self._c.blind():
             # What is not known for certain is left as it was told last.

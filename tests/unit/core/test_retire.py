@@ -114,7 +114,7 @@ def test_rule7_an_unreferenced_one_is_marked_first() -> None:
     found = plan(make.headless())
     (action,) = found.actions
     assert isinstance(action, Apply)
-    assert action.manifest["metadata"]["annotations"][ANNOTATION_UNREFERENCED] == NOW.isoformat()
+    assert action.manifest["metadata"]["annotations"][ANNOTATION_UNREFERENCED] == "2026-01-01T12:00:00Z"
     assert found.again == 60.0
 
 

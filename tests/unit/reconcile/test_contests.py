@@ -136,6 +136,18 @@ def test_restarts_all_the_time_forget_none() -> None:
     assert world.condition("ClientsConfigured") == ("False", "Contested")
 
 
+def test_a_restart_forgets_none_of_those_that_status_has_no_room_for() -> None:
+    world = World(takes=lambda _: 0.5)
+    clients = [make.deployment(f"client-{number:02}", client="orders") for number in range(70)]
+    world.server.put(make.gbs(), make.server(replicas=0), *clients)
+    world.start().run(120)
+    assert "client-69" not in [listed["name"] for listed in world.status()["workloads"]]
+    world.server.edit("deployments", "client-69", strip)
+    world.start().run(30)
+    assert TARGET in world.env("client-69")
+    assert [entry["workload"] for entry in world.status()["restored"]] == ["Deployment/client-69"]
+
+
 def test_without_any_status_memory_has_to_do() -> None:
     world = shop(World())
     begun = world.now

@@ -6,7 +6,7 @@ Nothing is special about the installed operator but what the caller asks for: ot
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -58,12 +58,14 @@ def _echo_image(language: str) -> str:
     return f"docker.io/grpcbalance/echo-{language}:dev"
 
 
-def install_operator(cluster: Cluster, flags: Sequence[str] = (), within: float = 60.0) -> None:
-    """Apply the CRD and `manifests/`, and wait until the operator is ready.
+def install_operator(
+    cluster: Cluster, flags: Sequence[str] = (), within: float = 60.0, change: Callable[[Object], None] | None = None
+) -> None:
+    """Apply the CRD and `manifests/`, and wait until the operator is ready. `change` may change its Deployment first.
 
     Raises LabError with what holds its pod up, and the pod's log, when it does not become ready.
     """
-    _apply(cluster, ROOT / "manifests", flags)
+    _apply(cluster, ROOT / "manifests", flags, change=change)
     wait_operator(cluster, within)
 
 
@@ -81,8 +83,20 @@ def install_in_namespace(
     wait_operator(cluster, within, namespace)
 
 
-def _apply(cluster: Cluster, folder: Path, flags: Sequence[str], *more: str) -> None:
-    documents = [_with(document, flags) for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(folder)))]
+def _apply(
+    cluster: Cluster,
+    folder: Path,
+    flags: Sequence[str],
+    *more: str,
+    change: Callable[[Object], None] | None = None,
+) -> None:
+    documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(folder))))
+    for deployment in (document for document in documents if document["kind"] == "Deployment"):
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        container["image"] = operator_image_name()
+        container["args"] = [*container.get("args", []), *flags]
+        if change is not None:
+            change(deployment)
     text = yaml.safe_dump_all(documents)
     cluster.kubectl("apply", "--server-side", "--force-conflicts", *more, "-f", "-", stdin=text, timeout=120)
 
@@ -154,11 +168,3 @@ def condition(item: Object, kind: str) -> dict[str, Any]:
     """A condition of an object; empty while there is none."""
     found = (c for c in item.get("status", {}).get("conditions", []) if c["type"] == kind)
     return dict(next(found, {}))
-
-
-def _with(document: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
-    if document["kind"] == "Deployment":
-        container = document["spec"]["template"]["spec"]["containers"][0]
-        container["image"] = operator_image_name()
-        container["args"] = [*container.get("args", []), *flags]
-    return document

@@ -203,6 +203,11 @@ class Rollout(StrEnum):
     WAITING = "Waiting"
     """Some pods have an older template, and keep it until a person deletes them or lowers a partition."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it goes on by itself, or may do so as soon as its controller has looked."""
+        return self in (Rollout.PROGRESSING, Rollout.UNSEEN)
+
 
 # container name -> ((variable, hash of the value we wrote), …), both sorted
 Record = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]

@@ -36,7 +36,7 @@ def workload(kind: str, raw: Raw) -> Workload | None:
     hosts = _frozen(hosts_in(containers))
     replaced = replacing(kind, raw)
     # One whose last variable we just removed still fills a rollout slot, hence the third condition.
-    if not annotations and not hosts and replaced.rollout not in (Rollout.PROGRESSING, Rollout.UNSEEN):
+    if not annotations and not hosts and not replaced.rollout.unfinished:
         return None
     record, malformed = _record((template.get("metadata") or {}).get("annotations") or {})
     return Workload(
@@ -207,6 +207,6 @@ def carried_over(old: Workload, new: Workload) -> Workload:
         # A template that lacks a value makes pods without it, even if the value is back before they all are made.
         new = dataclasses.replace(new, settled=_common(old.settled, new.record))
     unmoved = new.progress is not None and new.progress == old.progress
-    if unmoved and old.rollout is Rollout.FAILED and new.rollout in (Rollout.PROGRESSING, Rollout.UNSEEN):
+    if unmoved and old.rollout is Rollout.FAILED and new.rollout.unfinished:
         return failed(new)
     return new

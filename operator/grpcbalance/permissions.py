@@ -61,6 +61,7 @@ class SelfCheck:
         self._may, self._changed = may, changed
         self._needed, self._namespace = needed(settings), settings.namespace
         self._lock, self._doubt = asyncio.Lock(), asyncio.Event()
+        self._answered = False
         self.missing: tuple[Permission, ...] = ()
 
     @property
@@ -117,12 +118,18 @@ class SelfCheck:
         return True
 
     async def check(self) -> bool:
-        """Ask about each permission. False, and what is known stands, when the API server does not answer."""
+        """Ask about each permission. False, and what is known stands, when the API server does not answer.
+
+        Who comes while that is being done has the same answer.
+        """
+        shared = self._lock.locked()
         async with self._lock:
-            with contextlib.suppress(KubeError):
-                await self._ask()
-                return True
-        return False
+            if not shared:
+                self._answered = False
+                with contextlib.suppress(KubeError):
+                    await self._ask()
+                    self._answered = True
+            return self._answered
 
     async def _ask(self) -> None:
         scope = self._namespace or ""

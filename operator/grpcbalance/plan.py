@@ -104,14 +104,20 @@ def decide(
     if changes.patch is not None:
         gate = _held(opt_in, workload, states.values(), situation.taken if restores else None)
         gate = gate or _restart(workload, endangered, situation)
-    findings = tuple(_finding(part, workload, gate, situation) for part in parts)
-    if opt_in.problems and not findings:
-        findings = (_whole(opt_in.problems[0]),)
+    findings = _findings(parts, workload, opt_in, gate, situation)
     if changes.patch is not None:
         findings += _untold(findings, gate, situation)
     carried = changes.patch is None and resolved
     sent, kept_back = (None, changes.patch) if gate else (changes.patch, None)
     return Decision(sent, findings, fingerprint, carried, restores, kept_back)
+
+
+def _findings(
+    parts: Iterable[RoleState], workload: Workload, opt_in: OptIn, gate: Problem | None, situation: Situation
+) -> tuple[Finding, ...]:
+    """One for each role; what is wrong with the annotations is told also when they name no role."""
+    found = tuple(_finding(part, workload, gate, situation) for part in parts)
+    return found or tuple(_whole(problem) for problem in opt_in.problems[:1])
 
 
 def _untold(findings: tuple[Finding, ...], gate: Problem | None, situation: Situation) -> tuple[Finding, ...]:

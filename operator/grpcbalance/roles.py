@@ -13,7 +13,7 @@ from .api import Reason
 from .desired import Resolution, resolve, serving
 from .failures import failed_rollouts
 from .inject import Entry, choose_containers
-from .model import Ref, Role, Rollout, ServiceSnapshot, Workload, WorkloadRef
+from .model import Ref, Role, ServiceSnapshot, Workload, WorkloadRef
 from .names import value_hash
 from .optin import OptIn, Problem, read_opt_in
 
@@ -89,8 +89,8 @@ def _server_settled(workload: Workload, resolution: Resolution) -> bool:
     part = _server_part(workload, opt_in, resolution, Ref("", ""))
     if part.problem is not None or opt_in.problems or workload.controller is not None:
         return True
-    rolling = workload.rollout in (Rollout.PROGRESSING, Rollout.UNSEEN)
-    return inject.duplicates(workload, part.wanted) != () or not (_is_due(workload, part) or rolling)
+    unfinished = _is_due(workload, part) or workload.rollout.unfinished
+    return inject.duplicates(workload, part.wanted) != () or not unfinished
 
 
 def _is_due(workload: Workload, part: RoleState) -> bool:

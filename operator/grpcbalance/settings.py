@@ -92,11 +92,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise ValueError for what bounds alone cannot say."""
-        if len(self.cluster_domain) > 200 or not _DOMAIN.fullmatch(self.cluster_domain):
-            raise ValueError(f"cluster domain {self.cluster_domain!r} is not a DNS name without trailing dot")
+        checked_domain(self.cluster_domain)
         split_address(self.http_address)
         if self.namespace is not None and not _NAMESPACE.fullmatch(self.namespace):
             raise ValueError(f"namespace {self.namespace!r} is not the name of a namespace")
+
+
+def checked_domain(domain: str) -> str:
+    """A cluster's domain as it is. Raises ValueError when it can be none."""
+    if len(domain) > 200 or not _DOMAIN.fullmatch(domain):
+        raise ValueError(f"cluster domain {domain!r} is not a DNS name without trailing dot")
+    return domain
 
 
 def split_address(address: str) -> tuple[str | None, int]:

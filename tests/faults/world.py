@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import yaml
 from grpcbalance.moments import to_text
 from lab import Lab
 from lab.audit import AuditRecord, records
-from lab.install import NAMESPACE, ROOT, operator_image_name, operator_log, wait_operator
+from lab.install import NAMESPACE, install_operator, operator_log, wait_operator
 from lab.rest import Object, Rest, RestError, path
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import Recorder
@@ -60,30 +61,26 @@ class World:
         if self._flags == (*flags,) and self._sabotage == sabotage:
             return
         self.keep_log()
-        documents = yaml.safe_load_all(self.lab.kubectl("kustomize", str(ROOT / "manifests")))
-        made = [self._behind_proxy(document, flags, sabotage) for document in documents]
         if sabotage:
-            meta = {"name": "sabotage", "namespace": NAMESPACE}
-            data = {"sitecustomize.py": sabotage}
-            made.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
-        text = yaml.safe_dump_all(made)
-        self.lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text, timeout=120)
-        wait_operator(self.lab)
+            self._keep_sabotage(sabotage)
+        install_operator(self.lab, flags, change=partial(self._behind_proxy, sabotage=bool(sabotage)))
         self._flags, self._sabotage = (*flags,), sabotage
 
-    def _behind_proxy(self, document: Object, flags: Sequence[str], sabotage: str) -> Object:
-        if document["kind"] == "Deployment":
-            pod = document["spec"]["template"]["spec"]
-            container = pod["containers"][0]
-            container["image"] = operator_image_name()
-            container["args"] = [*container.get("args", []), *flags]
-            env = {"KUBERNETES_SERVICE_HOST": self.proxy.host, "KUBERNETES_SERVICE_PORT": str(self.proxy.port)}
-            if sabotage:
-                env["PYTHONPATH"] = f"/sabotage:{_CODE}"
-                container["volumeMounts"] = [{"name": "sabotage", "mountPath": "/sabotage"}]
-                pod["volumes"] = [{"name": "sabotage", "configMap": {"name": "sabotage"}}]
-            container["env"] = [{"name": name, "value": value} for name, value in env.items()]
-        return document
+    def _keep_sabotage(self, code: str) -> None:
+        meta = {"name": "sabotage", "namespace": NAMESPACE}
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"sitecustomize.py": code}}
+        text = yaml.safe_dump(made)
+        self.lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+
+    def _behind_proxy(self, deployment: Object, *, sabotage: bool) -> None:
+        pod = deployment["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        env = {"KUBERNETES_SERVICE_HOST": self.proxy.host, "KUBERNETES_SERVICE_PORT": str(self.proxy.port)}
+        if sabotage:
+            env["PYTHONPATH"] = f"/sabotage:{_CODE}"
+            container["volumeMounts"] = [{"name": "sabotage", "mountPath": "/sabotage"}]
+            pod["volumes"] = [{"name": "sabotage", "configMap": {"name": "sabotage"}}]
+        container["env"] = [{"name": name, "value": value} for name, value in env.items()]
 
     def kill(self) -> None:
         """SIGKILL the operator; the next one starts at once."""

@@ -31,6 +31,7 @@ class Reviews:
         if (group, resource, verb) == needed(Settings())[0]:
             self.rounds.append(asyncio.get_running_loop().time() - 1000)
         self.scopes.add(namespace)
+        await asyncio.sleep(0)
         if self.away:
             raise Retry(None, "away")
         return Permission(group, resource, verb) not in self.denied
@@ -55,6 +56,22 @@ def check(reviews: Reviews, settings: Settings | None = None) -> SelfCheck:
 )
 def test_a_permission_is_written_as_people_write_it(permission: Permission, text: str) -> None:
     assert str(permission) == text
+
+
+def test_who_comes_during_a_check_has_its_answer_and_who_comes_later_another() -> None:
+    reviews = Reviews(LIST)
+    made = SelfCheck(reviews.may, Settings(), reviews.changed)
+
+    async def several() -> None:
+        assert list(await asyncio.gather(made.check(), made.check(), made.check())) == [True] * 3
+        assert len(reviews.rounds) == 1
+        reviews.away = True
+        assert list(await asyncio.gather(made.check(), made.check())) == [False] * 2
+        reviews.away, reviews.denied = False, set()
+        assert await made.check()
+        assert made.missing == ()
+
+    run(several())
 
 
 def test_nothing_is_missing_and_nothing_is_told() -> None:

@@ -18,7 +18,7 @@ from grpcbalance.diff.report import Report
 from grpcbalance.diff.run import Wish, diff
 from grpcbalance.diff.source import Nothing, SourceError
 from grpcbalance.diff.text import render
-from grpcbalance.settings import DEFAULT_DOMAIN
+from grpcbalance.settings import DEFAULT_DOMAIN, checked_domain
 
 # Seconds of silence before it is said what takes so long.
 _PATIENCE: Final = 2.0
@@ -66,6 +66,13 @@ class _Progress:
         click.echo(f"{self._step} …", err=True)
 
 
+def _domain(_: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        return checked_domain(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from error
+
+
 @click.command("diff")
 @click.option(
     "--filename",
@@ -90,7 +97,11 @@ class _Progress:
     "context.",
 )
 @click.option(
-    "--cluster-domain", default=DEFAULT_DOMAIN, show_default=True, help="As the operator's own --cluster-domain."
+    "--cluster-domain",
+    default=DEFAULT_DOMAIN,
+    show_default=True,
+    callback=_domain,
+    help="As the operator's own --cluster-domain.",
 )
 @click.option(
     "--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Format."

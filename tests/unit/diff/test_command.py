@@ -57,6 +57,7 @@ def test_colours_are_for_terminals() -> None:
     ("arguments", "stdin", "message"),
     [
         (["--no-cluster"], "", "--no-cluster needs manifests: add --filename"),
+        (["--cluster-domain=a..b"], "", "cluster domain 'a..b' is not a DNS name without trailing dot"),
         (["--no-cluster", "-f", "-"], "a: [", "standard input:1: no valid YAML"),
         (
             ["--no-cluster", "-f", "-"],

@@ -75,7 +75,7 @@ def injected(raw: Raw) -> bool:
 
 
 def rolling(raw: Raw) -> bool:
-    return deployment_rollout(raw) in (Rollout.PROGRESSING, Rollout.UNSEEN)
+    return deployment_rollout(raw).unfinished
 
 
 def test_sixteen_workers_never_take_more_slots_than_there_are_and_never_leave_one_free() -> None:

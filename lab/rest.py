@@ -212,5 +212,5 @@ def _error(response: urllib3.HTTPResponse) -> RestError:
     try:
         status = json.loads(text)
     except ValueError:
-        return RestError(response.status, str(response.reason), text[:500].decode(errors="replace"))
+        return RestError(response.status, str(response.reason), text[:8000].decode(errors="replace"))
     return RestError(response.status, str(status.get("reason", "")), str(status.get("message", "")))

@@ -53,6 +53,7 @@ STORIES: Final = (
         Story(19, f"{verb} {resource}", permissions.missing(verb, resource, restart=True), _MISSING, full=True)
         for verb, resource in permissions.TOLD_AT_START
     ),
+    Story(19, "all of them, and back", permissions.all_of_them, _MISSING, full=True),
     Story(22, "a script takes our variables away", others.contested, full=True),
     Story(23, "somebody's Service", others.service_of_somebody),
     Story(23, "another object's Service", others.other_owner, full=True),

@@ -16,7 +16,7 @@ from grpcbalance.crd import TRANSFORMS, Schema, SchemaError, custom_resource_def
 
 COMMITTED = Path(__file__).parents[2] / "crds" / "grpcbalancedservices.yaml"
 # As stored: a spec has to leave room for the status in the 64 KiB of an object.
-SPEC_BYTES = 32 * 1024
+SPEC_BYTES = 33 * 1024
 
 DEFINITIONS: dict[str, Schema] = {"Part": {"type": "object", "description": "A part.", "properties": {}}}
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from .outliers import OutlierDetection
 from .scalars import (
     ApiModel,
     Authority,
@@ -169,6 +170,12 @@ class Client(ApiModel):
                 "choose another policy than PickFirst",
                 ".healthCheck",
             ),
+            (
+                "!has(self.outlierDetection) || self.policy != 'PickFirst'",
+                "works only with a policy that uses several endpoints; remove outlierDetection or "
+                "choose another policy than PickFirst",
+                ".outlierDetection",
+            ),
         )
     )
 
@@ -184,6 +191,20 @@ class Client(ApiModel):
     wait_for_ready: bool = Field(False, description="Calls wait for a connection instead of failing at once.")
     health_check: HealthCheck | None = Field(
         None, description="Client-side health checking of each connection; unset is off."
+    )
+    zone_preference: Literal["None", "Prefer"] = Field(
+        "None",
+        description="With discovery XDS only. None: all zones alike. Prefer: endpoints of the client's own zone alone, "
+        "while one of them works, however few they are; then all others.",
+    )
+    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None,
+        description="With discovery XDS only: calls that one client process has in flight to this service at most; "
+        "more fail at once with UNAVAILABLE. Unset is no limit.",
+    )
+    outlier_detection: OutlierDetection | None = Field(
+        None,
+        description="With discovery XDS only: leave out endpoints on which calls fail, for a while; unset is off.",
     )
     service_config: str = Field(
         "",

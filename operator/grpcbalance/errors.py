@@ -10,9 +10,9 @@ from typing import Final
 _MESSAGE_LENGTH: Final = 512
 
 
-def one_line(text: str) -> str:
-    """Server text fit for a log line or a status message: control characters become spaces, 512 at most."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_MESSAGE_LENGTH]
+def one_line(text: str, length: int = _MESSAGE_LENGTH) -> str:
+    """Foreign text fit for a log line or a status message: control characters become spaces, so many at most."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:length]
 
 
 class KubeError(Exception):

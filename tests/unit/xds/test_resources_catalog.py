@@ -1,0 +1,297 @@
+"""Which resources there are, in which variants, and what of a spec they cannot say."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpcbalance.api import Client, Reason
+from grpcbalance.desired import resolve
+from grpcbalance.optin import Problem
+from grpcbalance.service_config import service_config
+from grpcbalance.xds.kinds import Kind
+from grpcbalance.xds.resources.catalog import Served, Variant, build, names, narrowed, served, variant
+from grpcbalance.xds.resources.downgrades import Downgrade, of_client, of_protocol
+from grpcbalance.xds.resources.features import BASELINE, FEATURES, Agent, Features, agent
+from grpcbalance.xds.resources.names import Name
+from tests.unit import factories as make
+from tests.unit.core.snapshots import snapshot_of
+from tests.unit.core.test_service_config import CLIENTS
+from tests.unit.xds.client_rules import broken, manager_of, message_of
+from tests.unit.xds.states import ALL, NAME, TWO_ZONES, built, served_by
+
+EVERY = [Features(*flags) for flags in product((False, True), repeat=len(FEATURES))]
+VARIANTS = [Variant(features, zone) for features in EVERY for zone in ("", "a", "b", "elsewhere")]
+SPECS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "retry": {"retry": {"mode": "Unavailable"}},
+    "zones": {"zonePreference": "Prefer"},
+    "weighted": {"policy": "WeightedRoundRobin"},
+    "least": {"policy": "LeastRequest", "zonePreference": "Prefer", "outlierDetection": {"successRate": {}}},
+    "all": {"policy": "LeastRequest", "retry": {"mode": "Unavailable"}, "outlierDetection": {"failurePercentage": {}}},
+}
+
+
+def read(**client: Any) -> Client:
+    return Client.model_validate(client)
+
+
+# -- what there is ---------------------------------------------------------------------------------------
+
+
+def test_names_are_those_of_what_is_built() -> None:
+    service = served_by()
+    assert names(service) == dict.fromkeys((Kind.LISTENER, Kind.CLUSTER, Kind.ENDPOINTS), NAME)
+    assert {kind: list(named) for kind, named in build(service, Variant(ALL, "")).items()} == {
+        kind: [name] for kind, name in names(service).items()
+    }
+
+
+def test_without_any_slice_there_are_no_endpoints_rather_than_none() -> None:
+    service = served_by(slices=())
+    assert set(names(service)) == set(build(service, Variant(ALL, ""))) == {Kind.LISTENER, Kind.CLUSTER}
+
+
+def test_slices_that_are_empty_say_so() -> None:
+    assert message_of(built(Kind.ENDPOINTS, slices=[make.endpoint_slice(ports=())])).endpoints == []
+
+
+def test_the_name_has_the_number_of_the_port() -> None:
+    servers = make.server(containers=[make.container(ports=[("grpc", 7000)])])
+    snapshot = snapshot_of(make.gbs(port="grpc"), servers, make.serving(ports=[7000]))
+    assert snapshot.balanced is not None
+    found = served(snapshot, snapshot.balanced, make.DOMAIN)
+    assert isinstance(found, Served)
+    assert found.name == Name("orders", "shop", 7000)
+    assert found.zones is not None
+    assert found.zones[0].ready == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [({"client": {"policy": "Fair"}}, Reason.INVALID_SPEC), ({"port": "grpc"}, Reason.PORT_UNRESOLVED)],
+)
+def test_a_spec_that_does_not_resolve_is_told(spec: dict[str, Any], reason: Reason) -> None:
+    snapshot = snapshot_of(make.gbs(**spec))
+    assert snapshot.balanced is not None
+    found = served(snapshot, snapshot.balanced, make.DOMAIN)
+    assert isinstance(found, Problem)
+    assert found.reason is reason
+
+
+# -- variants --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_variants_that_narrow_alike_get_the_same(spec: dict[str, Any]) -> None:
+    service = served_by(spec)
+    made: dict[Variant, Any] = {}
+    for one in VARIANTS:
+        resources = build(service, one)
+        assert made.setdefault(narrowed(service, one), resources) == resources
+        assert [broken(each) for named in resources.values() for each in named.values()] == [[], [], []]
+    # Narrowing is no finer than it has to be: each narrowed variant has a resource of its own.
+    assert len(
+        {tuple(str(each.version) for named in one.values() for each in named.values()) for one in made.values()}
+    ) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("spec", "count"), [("default", 1), ("retry", 2), ("zones", 3), ("weighted", 2), ("least", 12), ("all", 8)]
+)
+def test_variants_are_few(spec: str, count: int) -> None:
+    service = served_by(SPECS[spec])
+    assert len({narrowed(service, one) for one in VARIANTS}) == count
+
+
+def test_each_kind_depends_on_what_concerns_it() -> None:
+    service = served_by(SPECS["all"] | {"zonePreference": "Prefer"})
+    plain, zone, features = (build(service, Variant(f, z)) for f, z in ((ALL, ""), (ALL, "a"), (BASELINE, "")))
+    assert [kind for kind in plain if plain[kind] != zone[kind]] == [Kind.ENDPOINTS]
+    assert [kind for kind in plain if plain[kind] != features[kind]] == [Kind.LISTENER, Kind.CLUSTER]
+
+
+def test_equal_states_are_equal_keys() -> None:
+    assert served_by(SPECS["all"]) == served_by(SPECS["all"])
+    assert hash(served_by(SPECS["all"])) == hash(served_by(SPECS["all"]))
+    assert served_by(slices=TWO_ZONES) == served_by(slices=TWO_ZONES[::-1])
+
+
+def test_an_update_of_an_endpoint_concerns_the_endpoints_alone() -> None:
+    before, after = build(served_by(), Variant(ALL, "")), build(served_by(slices=TWO_ZONES[:1]), Variant(ALL, ""))
+    assert [kind for kind in before if before[kind] != after[kind]] == [Kind.ENDPOINTS]
+
+
+def test_a_client_by_its_own_words() -> None:
+    assert variant("gRPC Go", "1.41.0", "a") == Variant(Features(retry=True), "a")
+
+
+@given(CLIENTS, st.sampled_from(EVERY))
+def test_any_client_spec_is_taken_by_every_client(fields: dict[str, Any], features: Features) -> None:
+    fields = {key: value for key, value in fields.items() if value is not None}
+    for kind in (Kind.LISTENER, Kind.CLUSTER, Kind.ENDPOINTS):
+        one = built(kind, fields, features)
+        assert broken(one) == []
+        assert one == built(kind, fields, features)
+        assert len(one.version) == 16
+
+
+# -- what is said ----------------------------------------------------------------------------------------
+
+
+def policy_names(client: dict[str, Any], features: Features = ALL) -> list[str]:
+    policies = message_of(built(Kind.CLUSTER, client, features)).load_balancing_policy.policies
+    return [one.typed_extension_config.name for one in policies]
+
+
+@pytest.mark.parametrize(
+    ("policy", "names"),
+    [
+        ("RoundRobin", []),
+        ("WeightedRoundRobin", ["WrrLocality"]),
+        ("LeastRequest", ["WrrLocality"]),
+        ("PickFirst", ["PickFirst", "WrrLocality"]),
+    ],
+)
+def test_policies(policy: str, names: list[str]) -> None:
+    assert policy_names({"policy": policy}) == names
+    assert policy_names({"policy": policy}, BASELINE) == []
+
+
+def test_pick_first_is_shuffled() -> None:
+    message = message_of(built(Kind.CLUSTER, {"policy": "PickFirst"}))
+    assert b"\x08\x01" in message.load_balancing_policy.policies[0].typed_extension_config.typed_config.value
+
+
+@pytest.mark.parametrize(("asked", "told"), [({}, 2**31 - 1), ({"maxRequests": 7}, 7)])
+def test_requests_are_limited_only_when_asked(asked: dict[str, int], told: int) -> None:
+    [limit] = message_of(built(Kind.CLUSTER, asked, BASELINE)).circuit_breakers.thresholds
+    assert limit.max_requests.value == told
+
+
+@pytest.mark.parametrize(
+    ("asked", "enforced"),
+    [
+        ({"successRate": {"enforcementPercentage": 30}}, (30, 0)),
+        ({"failurePercentage": {}}, (0, 100)),
+        ({"successRate": {}, "failurePercentage": {}}, (100, 100)),
+    ],
+)
+def test_outlier_detection_does_what_is_asked_and_no_more(asked: dict[str, Any], enforced: tuple[int, int]) -> None:
+    found = message_of(built(Kind.CLUSTER, {"outlierDetection": asked})).outlier_detection
+    # Both are there even when they are 0: clients take an absent success rate for 100.
+    assert found.HasField("enforcing_success_rate")
+    assert (found.enforcing_success_rate.value, found.enforcing_failure_percentage.value) == enforced
+
+
+def test_outlier_detection_is_off_unless_asked_for() -> None:
+    assert not message_of(built(Kind.CLUSTER)).HasField("outlier_detection")
+
+
+def retry_policy_of(client: dict[str, Any], features: Features = ALL) -> Any:
+    manager = manager_of(message_of(built(Kind.LISTENER, client, features)))
+    return manager.route_config.virtual_hosts[0].routes[0].route
+
+
+def test_retries_count_the_first_attempt_out() -> None:
+    found = retry_policy_of({"retry": {"mode": "Unavailable", "maxAttempts": 5}}).retry_policy
+    assert (found.num_retries.value, found.retry_on) == (4, "unavailable")
+
+
+def test_no_retry_unless_asked_for_and_known() -> None:
+    assert not retry_policy_of({}).HasField("retry_policy")
+    assert not retry_policy_of({"retry": {"mode": "Unavailable"}}, BASELINE).HasField("retry_policy")
+
+
+def test_longest_wait_is_never_below_the_first() -> None:
+    asked = {"retry": {"mode": "Unavailable", "initialBackoff": "5s", "maxBackoff": "1s"}}
+    back_off = retry_policy_of(asked).retry_policy.retry_back_off
+    assert (back_off.base_interval.seconds, back_off.max_interval.seconds) == (5, 5)
+
+
+def test_no_call_is_given_a_deadline() -> None:
+    manager = manager_of(message_of(built(Kind.LISTENER)))
+    assert not manager.HasField("common_http_protocol_options")
+    assert not retry_policy_of({}).HasField("max_stream_duration")
+
+
+def test_any_authority_finds_the_route() -> None:
+    manager = manager_of(message_of(built(Kind.LISTENER)))
+    assert [list(host.domains) for host in manager.route_config.virtual_hosts] == [["*"]]
+
+
+# -- what cannot be said ---------------------------------------------------------------------------------
+
+RETRY = {"mode": "Unavailable"}
+OFF = {"mode": "Off"}
+
+
+@pytest.mark.parametrize(
+    ("client", "fields"),
+    [
+        ({}, []),
+        ({"retry": {"throttling": {"maxTokens": 5}, "backoffMultiplier": 3}}, []),
+        ({"retry": RETRY}, ["client.retry.throttling"]),
+        ({"retry": RETRY | {"throttling": OFF}}, []),
+        ({"retry": RETRY | {"throttling": OFF, "backoffMultiplier": 3}}, ["client.retry.backoffMultiplier"]),
+        ({"waitForReady": True}, ["client.waitForReady"]),
+        ({"healthCheck": {}}, ["client.healthCheck"]),
+        ({"serviceConfig": " \n"}, []),
+        ({"serviceConfig": "{}"}, ["client.serviceConfig"]),
+    ],
+)
+def test_what_xds_has_no_words_for(client: dict[str, Any], fields: list[str]) -> None:
+    assert [one.feature for one in of_protocol(read(**client))] == fields
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "version", "told"),
+    [
+        ({}, "envoy", "1", ()),
+        ({"policy": "LeastRequest"}, "gRPC C-core linux", "C-core 58.0.0", (Downgrade("client.policy", "RoundRobin"),)),
+        (
+            {"policy": "LeastRequest"},
+            "gRPC Go",
+            "1.60.0",
+            (
+                Downgrade(
+                    "client.policy",
+                    "RoundRobin, unless the client has GRPC_EXPERIMENTAL_ENABLE_LEAST_REQUEST=true",
+                ),
+            ),
+        ),
+        ({"policy": "LeastRequest"}, "gRPC Go", "1.85.0", ()),
+        (
+            {"retry": RETRY, "outlierDetection": {"successRate": {}}},
+            "gRPC Rust",
+            "1.0",
+            (
+                Downgrade("client.retry", "no retries"),
+                Downgrade("client.outlierDetection", "no endpoint is left out"),
+            ),
+        ),
+    ],
+)
+def test_what_a_client_cannot_do(client: dict[str, Any], name: str, version: str, told: tuple[Downgrade, ...]) -> None:
+    assert of_client(read(**client), agent(name, version)) == told
+
+
+@given(st.sampled_from(list(SPECS.values())), st.sampled_from(EVERY))
+def test_who_is_told_nothing_gets_everything(spec: dict[str, Any], features: Features) -> None:
+    if not of_client(read(**spec), Agent(features)):
+        service = served_by(spec)
+        assert build(service, Variant(features, "")) == build(service, Variant(ALL, ""))
+
+
+# -- clients on DNS --------------------------------------------------------------------------------------
+
+
+def test_what_is_new_for_xds_changes_nothing_for_clients_on_dns() -> None:
+    new = {"zonePreference": "Prefer", "maxRequests": 7, "outlierDetection": {"successRate": {}}}
+    assert service_config(read(**new)) == service_config(read())
+    found = [resolve(snapshot_of(raw), make.balanced(raw), make.DOMAIN) for raw in (make.gbs(), make.gbs(client=new))]
+    assert found[0] == found[1]

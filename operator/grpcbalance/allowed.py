@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .api import LabelSelector, LabelSelectorRequirement
+from .api import LabelSelector, LabelSelectorRequirement, Spec
 from .desired import read_spec
 from .model import Balanced, Namespace
 from .optin import Problem
@@ -22,8 +22,11 @@ def lets_in(balanced: Balanced, name: str, namespace: Namespace | None) -> bool:
     if name == balanced.ref.namespace:
         return True
     spec = read_spec(balanced.spec)
-    if isinstance(spec, Problem):
-        return False
+    return not isinstance(spec, Problem) and admits(spec, namespace)
+
+
+def admits(spec: Spec, namespace: Namespace | None) -> bool:
+    """Whether a spec lets in clients from elsewhere: of this namespace, or None: of any that is not known."""
     allowed = spec.allowed_clients.namespaces
     if allowed.from_ != "Selector":
         return allowed.from_ == "All"

@@ -27,14 +27,14 @@ class Event(NamedTuple):
 class WatchingKube(Kube):
     """A connection that can watch, too."""
 
-    async def events(self, path: str, resource_version: str) -> AsyncIterator[Event]:
+    async def events(self, path: str, resource_version: str, label_selector: str = "") -> AsyncIterator[Event]:
         """Events of a collection since a version, until the server ends the watch: within a minute or so.
 
         Expired: list anew. Retry: the server is away, or refused; what it refuses, a listing tells better.
         """
         resource = path.rpartition("/")[2]
         try:
-            async for line in self._lines(path, resource_version):
+            async for line in self._lines(path, resource_version, label_selector):
                 event: dict[str, Any] = json.loads(line)
                 if event["type"] == "ERROR":
                     message = f"watch {resource}: {event['object'].get('message', 'failed')}"
@@ -43,7 +43,7 @@ class WatchingKube(Kube):
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Retry(None, f"watch {resource}: {type(error).__name__} {error}") from error
 
-    async def _lines(self, path: str, resource_version: str) -> AsyncIterator[bytes]:
+    async def _lines(self, path: str, resource_version: str, label_selector: str) -> AsyncIterator[bytes]:
         if self._api is None:
             raise RuntimeError("not connected: use `async with`")
         query = {
@@ -51,6 +51,7 @@ class WatchingKube(Kube):
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_LONGEST),
+            **({"labelSelector": label_selector} if label_selector else {}),
         }
         request = await self._api.param_serialize(
             "GET",

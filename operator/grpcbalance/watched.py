@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from .kinds import WORKLOADS
-from .names import GROUP, LABEL_SERVICE, PLURAL, VERSION
+from .names import GROUP, LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY, PLURAL, VERSION
 
 
 class Kind(NamedTuple):
@@ -36,12 +36,28 @@ KINDS: Final = (
     Kind("", "v1", "namespaces", namespaced=False),
     *(Kind(workload.group, workload.version, workload.plural) for workload in WORKLOADS),
 )
+# What the look-aside balancer serves from: only our own Services, and no workload.
+SERVED_KINDS: Final = (
+    Kind(GROUP, VERSION, PLURAL, optional=True),
+    Kind("", "v1", "services", label_selector=f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
+    Kind("discovery.k8s.io", "v1", "endpointslices", label_selector=LABEL_SERVICE),
+    Kind("", "v1", "namespaces", namespaced=False),
+)
 # Verbs that listing and watching need, per kind; manifests/ is compared with it.
 VERBS: Final = frozenset({"list", "watch"})
 
 
 def kinds_in(namespace: str | None) -> tuple[Kind, ...]:
     """What is listed and watched: everywhere (None), or in one namespace, where the cluster's scope is left alone."""
+    return _within(KINDS, namespace)
+
+
+def served_kinds(namespace: str | None) -> tuple[Kind, ...]:
+    """What the look-aside balancer lists and watches, as `kinds_in`."""
+    return _within(SERVED_KINDS, namespace)
+
+
+def _within(kinds: tuple[Kind, ...], namespace: str | None) -> tuple[Kind, ...]:
     if namespace is None:
-        return KINDS
-    return tuple(kind._replace(namespace=namespace) for kind in KINDS if kind.namespaced)
+        return kinds
+    return tuple(kind._replace(namespace=namespace) for kind in kinds if kind.namespaced)

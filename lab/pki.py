@@ -53,7 +53,7 @@ class Authority:
     def issue(self, user: str, groups: Sequence[str] = (), names: Sequence[str] = ()) -> Identity:
         """A certificate for a user of Kubernetes (its common name) and its groups (its organizations).
 
-        `names`: host names and IP addresses under which it may serve. Good for servers and clients.
+        `names`: host names, IP addresses and URIs under which it may serve, or is known. Good for servers and clients.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
@@ -126,6 +126,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -216,8 +216,12 @@ class Kube:
             "spec": {"resourceAttributes": attributes | {"subresource": subresource}},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        answer = await self._call(_Call("create", "selfsubjectaccessreviews", "POST", path, body=body))
+        answer = await self.ask("create", "selfsubjectaccessreviews", path, body)
         return bool(answer["status"]["allowed"])
+
+    async def ask(self, verb: str, resource: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST a question, such as a review: the answer is all there is of it, nothing is stored."""
+        return await self._call(_Call(verb, resource, "POST", path, body=body))
 
     # -- one request -------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from .moments import to_text
-from .settings import Settings
 
 # `extra` fields that may stand in a line; everything else is dropped, objects above all.
 FIELDS: Final = ("key", "kind", "resource", "verb")
@@ -51,13 +50,13 @@ def _stamp(record: logging.LogRecord) -> str:
     return to_text(datetime.fromtimestamp(record.created, UTC), "milliseconds")
 
 
-def configure(settings: Settings) -> None:
-    """Send every logger's records to stderr in the format asked for."""
+def configure(level: str, form: str) -> None:
+    """Send every logger's records of a level (as of `logging`, in any case) on to stderr; `form`: json or text."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(level.upper())
     # kopf says "Handler … succeeded" for every event of every object, and asyncio how it polls.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -57,7 +57,7 @@ def run(settings: Settings, *, domain_assumed: bool = False) -> int:
     `domain_assumed`: the cluster's domain was neither given nor found. In a cluster of another one no client would
     find the target, and nothing else tells of it.
     """
-    logs.configure(settings)
+    logs.configure(settings.log_level, settings.log_format)
     if domain_assumed:
         text = "no svc.<domain> in the search list of /etc/resolv.conf, assuming %s; if that is wrong: --cluster-domain"
         logger.warning(text, settings.cluster_domain)

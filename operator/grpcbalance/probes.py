@@ -1,4 +1,4 @@
-"""The HTTP side: /livez, /readyz and /metrics. Answers from memory, never asks the API server.
+"""The HTTP side: /livez, /readyz, /metrics, and pages of JSON. Answers from memory, never asks the API server.
 
 Alive is a turning event loop with all its tasks: an API server that is away is no reason to be restarted.
 A loop that stalls answers no probe at all, which the kubelet takes for a failure.
@@ -7,7 +7,9 @@ A loop that stalls answers no probe at all, which the kubelet takes for a failur
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
@@ -48,12 +50,21 @@ class Health:
 class Probes:
     """A small HTTP server in the operator's own event loop. `async with Probes(...)`."""
 
-    def __init__(self, health: Health, registry: CollectorRegistry, address: tuple[str | None, int]) -> None:
+    def __init__(
+        self,
+        health: Health,
+        registry: CollectorRegistry,
+        address: tuple[str | None, int],
+        pages: Mapping[str, Callable[[], Awaitable[str]]] = MappingProxyType({}),
+    ) -> None:
+        """`pages`: more paths, each with a function that answers with JSON text."""
         self._health, self._registry, self._address = health, registry, address
         application = web.Application()
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
+        for path, content in pages.items():
+            application.router.add_get(path, partial(_page, content))
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
     async def __aenter__(self) -> Probes:
@@ -83,6 +94,10 @@ class Probes:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _page(content: Callable[[], Awaitable[str]], _request: web.Request) -> web.Response:
+    return web.json_response(text=await content())
 
 
 def _answer(trouble: list[str]) -> web.Response:

@@ -16,7 +16,7 @@ _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def _setting(default: Any, text: str, **bounds: Any) -> Any:
+def setting(default: Any, text: str, **bounds: Any) -> Any:
     """A field with its help and bounds: `low` and `high`, both allowed themselves, or `choices`."""
     return field(default=default, metadata={"help": text, **bounds})
 
@@ -25,68 +25,68 @@ def _setting(default: Any, text: str, **bounds: Any) -> Any:
 class Settings:
     """All settings. Times are seconds."""
 
-    namespace: str | None = _setting(
+    namespace: str | None = setting(
         None,
         "Work in this namespace only; nothing of the cluster's scope is read, so that Roles are permission enough. "
         "By default in all namespaces.",
     )
-    max_concurrent_rollouts: int = _setting(
+    max_concurrent_rollouts: int = setting(
         10,
         "Rollouts in flight at most, among all annotated workloads. More of them start as others finish.",
         low=1,
         high=10_000,
     )
-    cluster_domain: str = _setting(
+    cluster_domain: str = setting(
         DEFAULT_DOMAIN,
         "DNS domain of the cluster, the end of every target. By default taken from the search list of "
         f"/etc/resolv.conf, else {DEFAULT_DOMAIN}.",
     )
-    server_wait: float = _setting(
+    server_wait: float = setting(
         300.0,
         "Seconds that a client waits at most for its servers to be configured first.",
         low=0.0,
         high=86_400.0,
     )
-    rollout_deadline: float = _setting(
+    rollout_deadline: float = setting(
         600.0,
         "Seconds without progress after which a rollout counts as failed, where Kubernetes itself sets no deadline: "
         "StatefulSets, DaemonSets, Deployments with an endless one.",
         low=1.0,
         high=86_400.0,
     )
-    workers: int = _setting(16, "Objects worked on at the same time.", low=1, high=256)
-    writes_per_second: float = _setting(
+    workers: int = setting(16, "Objects worked on at the same time.", low=1, high=256)
+    writes_per_second: float = setting(
         100.0, "Writes to the API server per second, in the long run.", low=0.1, high=10_000.0
     )
-    write_burst: int = _setting(200, "Writes to the API server at once, after a quiet time.", low=1, high=100_000)
-    resync_interval: float = _setting(
+    write_burst: int = setting(200, "Writes to the API server at once, after a quiet time.", low=1, high=100_000)
+    resync_interval: float = setting(
         600.0,
         "Seconds between two complete listings of each kind, which repair what watches lost. Spread by a fifth.",
         low=10.0,
         high=86_400.0,
     )
-    status_interval: float = _setting(
+    status_interval: float = setting(
         1.0, "Seconds between two status writes of one object, at least.", low=0.0, high=3_600.0
     )
-    settle: float = _setting(
+    settle: float = setting(
         0.1, "Seconds that a change waits for others to come, so that they are handled at once.", low=0.0, high=60.0
     )
-    retire_after: float = _setting(
+    retire_after: float = setting(
         60.0,
         "Seconds that a headless Service which nothing uses any more stays before it is deleted.",
         low=0.0,
         high=86_400.0,
     )
-    dry_run: bool = _setting(
+    dry_run: bool = setting(
         False,
         "Write nothing but Events, which tell what would be written; so do the log and a metric.",
     )
-    http_address: str = _setting(
+    http_address: str = setting(
         ":8080", "Where /livez, /readyz and /metrics are served: HOST:PORT; an empty host is every address."
     )
-    log_level: str = _setting("info", "Least severity that is logged.", choices=("debug", "info", "warning", "error"))
-    log_format: str = _setting("json", "One JSON object per line, or text for people.", choices=("json", "text"))
-    kubeconfig: str | None = _setting(
+    log_level: str = setting("info", "Least severity that is logged.", choices=("debug", "info", "warning", "error"))
+    log_format: str = setting("json", "One JSON object per line, or text for people.", choices=("json", "text"))
+    kubeconfig: str | None = setting(
         None, "Kubeconfig file, for running outside of a cluster. By default the pod's service account is used."
     )
 
@@ -94,8 +94,14 @@ class Settings:
         """Raise ValueError for what bounds alone cannot say."""
         checked_domain(self.cluster_domain)
         split_address(self.http_address)
-        if self.namespace is not None and not _NAMESPACE.fullmatch(self.namespace):
-            raise ValueError(f"namespace {self.namespace!r} is not the name of a namespace")
+        checked_namespace(self.namespace)
+
+
+def checked_namespace(name: str | None) -> str | None:
+    """The name of a namespace, or None, as it is. Raises ValueError when it can be none."""
+    if name is not None and not _NAMESPACE.fullmatch(name):
+        raise ValueError(f"namespace {name!r} is not the name of a namespace")
+    return name
 
 
 def checked_domain(domain: str) -> str:
@@ -110,7 +116,7 @@ def split_address(address: str) -> tuple[str | None, int]:
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-        raise ValueError(f"HTTP address {address!r} is not HOST:PORT")
+        raise ValueError(f"address {address!r} is not HOST:PORT")
     return host or None, int(port)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from grpcbalance import logs
-from grpcbalance.settings import Settings
 
 
 def record(message: str, *args: object, error: BaseException | None = None, **extra: object) -> logging.LogRecord:
@@ -70,12 +69,12 @@ def root() -> Iterator[logging.Logger]:
 
 
 def test_configure_takes_level_and_format(root: logging.Logger) -> None:
-    logs.configure(Settings(log_level="warning", log_format="text"))
+    logs.configure("warning", "text")
     (handler,) = root.handlers
     assert isinstance(handler.formatter, logs.TextFormatter)
     assert isinstance(handler, logging.StreamHandler)
     assert handler.stream is sys.stderr
     assert root.level == logging.WARNING
-    logs.configure(Settings(log_level="debug"))
+    logs.configure("debug", "json")
     assert isinstance(root.handlers[0].formatter, logs.JsonFormatter)
     assert logging.getLogger("kopf.objects").level == logging.WARNING

@@ -14,7 +14,8 @@ import yaml
 from grpcbalance import permissions
 from grpcbalance.api import parse_spec
 from grpcbalance.api.scalars import FORBIDDEN_VARIABLES
-from grpcbalance.cli.operator import operator_command, variable
+from grpcbalance.cli.operator import operator_command
+from grpcbalance.cli.settings import variable
 from grpcbalance.kinds import WORKLOADS
 from grpcbalance.names import ANNOTATION_INJECTED, ANNOTATION_OWNER_UID, LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY
 from grpcbalance.settings import Settings, split_address

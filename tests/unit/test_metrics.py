@@ -11,8 +11,12 @@ from grpcbalance.metrics import CONTROLLERS, Metrics, controller_of
 from grpcbalance.model import Key, Ref, ServiceKey, StatusKey, WorkloadKey, WorkloadRef
 from grpcbalance.queue import LANES
 from grpcbalance.view import KINDS
+from grpcbalance.xds.kinds import Kind
+from grpcbalance.xds.metrics import Metrics as XdsMetrics
+from grpcbalance.xds.session import Rejection, Response
 
 PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
+XDS = "## Of the look-aside balancer"
 # Not about us: how the process and its interpreter do.
 STANDARD = ("process_", "python_")
 
@@ -53,7 +57,23 @@ def used(metrics: Metrics) -> Metrics:
     return metrics
 
 
-def names_and_labels(metrics: Metrics) -> dict[str, set[str]]:
+def used_xds() -> XdsMetrics:
+    """The same for those of the look-aside balancer."""
+    metrics = XdsMetrics(CollectorRegistry())
+    metrics.watch(lambda: 3, lambda: 1.5)
+    metrics.requested("GET", 200)
+    metrics.wrote("services", "create")
+    metrics.event_dropped()
+    for kind in Kind:
+        metrics.sent(Response(kind, "1", "n", ()))
+        metrics.rejected(Rejection(kind, ("a",), "no"))
+    metrics.told(0.002)
+    metrics.refused("names")
+    metrics.loop_lagged(0.5)
+    return metrics
+
+
+def names_and_labels(metrics: Metrics | XdsMetrics) -> dict[str, set[str]]:
     """Metric, as it is queried -> its labels. A histogram counts once, under its own name."""
     found: dict[str, set[str]] = {}
     for family in metrics.registry.collect():
@@ -63,13 +83,33 @@ def names_and_labels(metrics: Metrics) -> dict[str, set[str]]:
     return found
 
 
-def page() -> dict[str, set[str]]:
-    rows = [line.strip("|").split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+def page(text: str) -> dict[str, set[str]]:
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
     return {row[0].strip(" `"): {label.strip(" `") for label in row[1].split(",")} - {"", "none"} for row in rows}
 
 
 def test_the_page_lists_exactly_the_metrics_and_labels(metrics: Metrics) -> None:
-    assert page() == names_and_labels(used(metrics))
+    assert page(PAGE.read_text().partition(XDS)[0]) == names_and_labels(used(metrics))
+
+
+def test_the_page_lists_exactly_those_of_the_look_aside_balancer() -> None:
+    text = PAGE.read_text().partition(XDS)[2]
+    found = used_xds()
+    assert page(text) == names_and_labels(found)
+    for family in found.registry.collect():
+        if not family.name.startswith(STANDARD):
+            assert family.documentation in text
+
+
+def test_clients_are_counted_by_kind_and_read_when_asked() -> None:
+    found = used_xds().registry.get_sample_value
+    kinds = ["listener", "route", "cluster", "endpoints"]
+    for metric in ("grpcbalance_xds_responses_total", "grpcbalance_xds_rejections_total"):
+        assert [found(metric, {"kind": kind}) for kind in kinds] == [1, 1, 1, 1]
+    assert found("grpcbalance_xds_streams") == 3
+    assert found("grpcbalance_xds_state_age_seconds") == 1.5
+    assert found("grpcbalance_xds_push_duration_seconds_bucket", {"le": "0.002"}) == 1
+    assert found("process_resident_memory_bytes")
 
 
 def test_process_metrics_are_there(metrics: Metrics) -> None:

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from grpcbalance import main as main_module
 from grpcbalance.__main__ import main
 from grpcbalance.cli import operator as operator_cli
-from grpcbalance.cli.operator import flag, operator_command, variable
+from grpcbalance.cli.operator import operator_command
+from grpcbalance.cli.settings import flag, variable
 from grpcbalance.settings import Settings, cluster_domain, split_address
 
 PAGE = Path(__file__).parents[2] / "docs/reference/settings.md"
@@ -156,9 +157,8 @@ def test_cluster_domain_without_a_file(tmp_path: Path) -> None:
 
 
 def rows() -> dict[str, list[str]]:
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if "`--" in line
-    ]
+    text = PAGE.read_text().partition("## Of the look-aside balancer")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "| `--" in line]
     return {row[0]: row[1:] for row in cells}
 
 

@@ -1,0 +1,41 @@
+"""`grpcbalance xds`: runs the look-aside balancer. Each field of `XdsSettings` is a flag and a variable."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any, Final
+
+import click
+
+from grpcbalance.cli.settings import options
+from grpcbalance.xds.settings import XdsSettings
+
+_PREFIX: Final = "GRPCBALANCE_XDS_"
+_NONE: Final = frozenset({"namespace", "plaintext_address", "tls_address", "mtls_address", "kubeconfig"})
+
+
+def _leave(*_: object) -> None:
+    """SIGTERM before anything has begun."""
+    sys.exit(0)
+
+
+@click.command(name="xds")
+@options(XdsSettings, _NONE, _PREFIX)
+@click.pass_context
+def xds_command(context: click.Context, /, **values: Any) -> None:
+    """Run the look-aside balancer: tell gRPC clients over xDS which endpoints there are, as soon as they change.
+
+    Inside of a cluster nothing needs to be set. It stops on SIGTERM with status 0, and clients go on with what they
+    know; it ends with another status when it cannot go on, and is meant to be started again then.
+    """
+    try:
+        settings = XdsSettings(**values)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    # Process 1 of a container ignores signals that it does not handle, and what follows takes a second.
+    signal.signal(signal.SIGTERM, _leave)
+    # Late: --help must not pay for gRPC and the client.
+    from grpcbalance.xds.main import run  # noqa: PLC0415
+
+    context.exit(run(settings))

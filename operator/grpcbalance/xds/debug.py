@@ -1,0 +1,111 @@
+"""What /debug/clients tells: who is connected, what it asked for, has accepted, and has refused. No I/O.
+
+The operator reads it to tell in status who follows by xDS and who does not; people read it when something is amiss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from grpcbalance.model import Ref
+from grpcbalance.moments import to_text
+
+from .clients import Clients, Stream
+from .session import Subscription
+
+VERSION: Final = "v1"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class Rejected(_Model):
+    """The last response that was refused (NACK): names in it, and the client's words."""
+
+    names: tuple[str, ...]
+    message: str
+
+
+class Asked(_Model):
+    """One kind of resources. `refused`: names of refused responses that were not accepted since."""
+
+    kind: str
+    names: tuple[str, ...]
+    sent: str | None
+    acknowledged: str | None
+    in_flight: bool
+    rejection: Rejected | None
+    refused: tuple[str, ...]
+
+
+class Told(_Model):
+    """A connected client. `namespace` and `pod` are proven, `node` to `zone` are its own words.
+
+    `tolerated`: services, as namespace/name, that it would not be let in to any more, and is told about until it asks
+    anew.
+    """
+
+    peer: str
+    since: str
+    namespace: str | None
+    pod: str | None
+    node: str
+    agent: str
+    version: str
+    zone: str
+    tolerated: tuple[str, ...]
+    asked: tuple[Asked, ...]
+
+
+class Page(_Model):
+    """All clients of one replica."""
+
+    version: Literal["v1"] = VERSION
+    clients: tuple[Told, ...]
+
+
+async def page(clients: Clients) -> str:
+    """What there is to tell of connected clients, the oldest first: a Page as JSON.
+
+    It is made client by client, and other work goes on in between: thousands of them take most of a second.
+    """
+    told = []
+    for stream in sorted(clients, key=lambda stream: stream.since):
+        told.append(_told(stream, clients.tolerated(stream)).model_dump_json(by_alias=True))
+        await asyncio.sleep(0)
+    return f'{{"version":"{VERSION}","clients":[{",".join(told)}]}}'
+
+
+def _told(stream: Stream, tolerated: list[Ref]) -> Told:
+    node, identity = stream.node, stream.identity
+    return Told(
+        peer=stream.peer,
+        since=to_text(datetime.fromtimestamp(stream.since, UTC)),
+        namespace=identity.namespace,
+        pod=identity.pod,
+        node=node.id,
+        agent=node.agent,
+        version=node.version,
+        zone=node.zone,
+        tolerated=tuple(f"{ref.namespace}/{ref.name}" for ref in tolerated),
+        asked=tuple(map(_asked, stream.subscriptions())),
+    )
+
+
+def _asked(one: Subscription) -> Asked:
+    rejection = one.rejection and Rejected(names=one.rejection.names, message=one.rejection.message)
+    return Asked(
+        kind=one.kind.name.lower(),
+        names=one.names,
+        sent=one.sent,
+        acknowledged=one.acknowledged,
+        in_flight=one.in_flight,
+        rejection=rejection,
+        refused=one.refused,
+    )

@@ -1,0 +1,165 @@
+"""Puts the look-aside balancer together and keeps it running. Each replica is complete: there is no leader.
+
+It serves nothing before it knows all there is, and what it knows stays when the API server is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import time
+from collections.abc import Coroutine, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from grpcbalance import logs
+from grpcbalance.bucket import TokenBucket
+from grpcbalance.credentials import CredentialsError
+from grpcbalance.probes import Health, Probes
+from grpcbalance.settings import split_address
+from grpcbalance.view import View
+from grpcbalance.watched import served_kinds
+
+from .certificates import CertificateError, Certificates
+from .clients import Clients
+from .debug import page
+from .directory import Directory
+from .gather import Gather
+from .identify import by_certificate, by_nothing, by_token
+from .metrics import Metrics
+from .review import ReviewingKube
+from .server import Identify, Server, secured
+from .session import Limits
+from .settings import XdsSettings
+from .store import Concern, Labels, Store
+from .tokens import Tokens
+from .watching import Watching
+
+logger = logging.getLogger(__name__)
+
+_NAME_LENGTH: Final = 256
+
+
+def run(settings: XdsSettings) -> int:
+    """Serve until SIGTERM or SIGINT. Answers with the exit status."""
+    logs.configure(settings.log_level, settings.log_format)
+    if not (settings.tls_address or settings.mtls_address or settings.plaintext_address):
+        logger.error("nowhere to serve clients: give --tls-address, --mtls-address or --plaintext-address")
+        return 1
+    try:
+        return asyncio.run(_main(settings))
+    except (CredentialsError, CertificateError) as error:
+        logger.error("%s", error)
+        return 1
+
+
+async def _main(settings: XdsSettings) -> int:
+    balancer = Balancer(settings)
+    async with balancer.kube, balancer.probes:
+        return await balancer.run()
+
+
+class Balancer:
+    """All parts, wired. Made inside of the event loop that runs it; `kube` and `probes` are entered by the caller."""
+
+    def __init__(self, settings: XdsSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(CollectorRegistry())
+        # It only reads: no writes to pace.
+        self.kube = ReviewingKube(self.metrics, TokenBucket(1, 1), settings.kubeconfig)
+        self.view = View()
+        self.directory = Directory(self.view)
+        self.clients = Clients(self.directory, Limits(settings.max_names, _NAME_LENGTH), settings.max_streams)
+        self._gather: Gather[Concern] = Gather(self._flush)
+        kinds = served_kinds(settings.namespace)
+        self.watching: Watching[Concern] = Watching(self.kube, Store(self.view), self._changed, kinds)
+        self.health = Health(self._trouble, self.metrics.loop_lagged)
+        pages = {"/debug/clients": lambda: page(self.clients)}
+        address = split_address(settings.http_address)
+        self.probes = Probes(self.health, self.metrics.registry, address, pages)
+        self.metrics.watch(lambda: len(self.clients), self.watching.age)
+        # Those that listen; the others wait until all is known.
+        self.servers: list[Server] = []
+        self._ports = tuple(self._servers())
+        self._stop = asyncio.Event()
+
+    def _trouble(self) -> dict[str, str]:
+        """What keeps us from serving. An API server that is away does not, once all is known."""
+        if not self.watching.known.is_set():
+            return self.watching.trouble()
+        return {} if self.servers else {"servers": "not started yet"}
+
+    def _changed(self, concerned: Iterable[Concern]) -> None:
+        for concern in concerned:
+            self._gather.changed(concern)
+
+    def _flush(self, concern: Concern) -> int:
+        now = time.monotonic()
+        if isinstance(concern, Labels):
+            return self.clients.relabelled(concern.namespace, now)
+        return self.clients.changed(concern, now)
+
+    async def run(self) -> int:
+        """Until a signal (0), or until a part ends that must not (1)."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._start("heart", self.health.heart())
+        self._start("watch", self.watching.run())
+        self._start("serve", self._serve())
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({stop, *self.health.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+            return self._verdict()
+        finally:
+            self.health.stopping = True
+            for task in (stop, *self.health.tasks.values()):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait(self.health.tasks.values(), timeout=5.0)
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self.health.tasks[name] = asyncio.create_task(work, name=name)
+
+    def _verdict(self) -> int:
+        if self._stop.is_set():
+            logger.info("stopping: asked to")
+            return 0
+        for name, task in self.health.tasks.items():
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                logger.critical("stopping: %s ended", name, exc_info=error)
+        return 1
+
+    async def _serve(self) -> None:
+        """Listen for clients once all is known."""
+        await self.watching.known.wait()
+        for ref in self.directory.refs():
+            self.clients.changed(ref, time.monotonic())
+        # Nothing of it will ever be garbage as a whole; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        async with contextlib.AsyncExitStack() as stack:
+            for server in self._ports:
+                await stack.enter_async_context(server)
+                logger.info("serving clients on port %d", server.port)
+                self.servers.append(server)
+            await asyncio.Event().wait()
+
+    def _servers(self) -> Iterator[Server]:
+        settings, folder = self.settings, Path(self.settings.certificates)
+        if settings.plaintext_address is not None:
+            yield self._server(settings.plaintext_address, None, by_nothing)
+        if settings.tls_address is not None:
+            tokens = Tokens(self.kube.review, time.monotonic, time.time)
+            yield self._server(settings.tls_address, secured(Certificates(folder), mutual=False), by_token(tokens))
+        if settings.mtls_address is not None:
+            yield self._server(settings.mtls_address, secured(Certificates(folder), mutual=True), by_certificate)
+
+    def _server(self, address: str, credentials: Any, identify: Identify) -> Server:
+        return Server(split_address(address), credentials, self.clients, identify, self.metrics)

@@ -127,6 +127,11 @@ def cluster_host(service_name: str, namespace: str) -> str:
     return f"{service_name}.{namespace}.svc"
 
 
+def xds_host(balanced: str, namespace: str) -> str:
+    """How a target `xds:///<object>.<namespace>:<port>` is told apart from DNS names: `<object>.<namespace>.xds`."""
+    return f"{balanced}.{namespace}.xds"
+
+
 def value_hash(value: str) -> str:
     """Short fingerprint of an injected value, as kept in the record; 48 bits are ample to notice an edit."""
     return hashlib.sha256(value.encode()).hexdigest()[:12]

@@ -31,6 +31,7 @@ from .names import (
     MESH_KEYS,
     cluster_host,
     headless_name,
+    xds_host,
 )
 
 Raw = Mapping[str, Any]
@@ -162,3 +163,12 @@ def serves(piece: Slice | None) -> tuple[str, tuple[int, ...]] | None:
 def host_of(item: Service) -> str:
     """The name under which templates refer to a Service."""
     return cluster_host(item.ref.name, item.ref.namespace)
+
+
+def hosts_of(item: Service, *, orphan: bool) -> tuple[str, ...]:
+    """All names under which templates need a Service of ours. `orphan`: its object is gone.
+
+    Clients on xDS name the object, and are served from any Service of it: while there is the object, from its newest.
+    """
+    named = (xds_host(item.balanced, item.ref.namespace),) if orphan and item.balanced else ()
+    return (host_of(item), *named)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from .kinds import BY_KIND
 from .model import Container, ContainerPort, EnvVar, Record, Rollout, Workload, WorkloadRef
-from .names import ANNOTATION_INJECTED, ANNOTATION_PREFIX, FIELD_MANAGER, value_hash
+from .names import ANNOTATION_INJECTED, ANNOTATION_PREFIX, FIELD_MANAGER, value_hash, xds_host
 from .observe import Raw, mesh_keys, pairs, ref_of
 from .observe_mesh import http_proxy, native_sidecars
 from .observe_rollout import replacing
@@ -20,6 +20,7 @@ from .observe_rollout import replacing
 # unbounded pattern would take minutes for some.
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?<![a-z0-9]){_LABEL}\.{_LABEL}\.svc(?![-a-z0-9])")
+_XDS_TARGET = re.compile(rf"xds:///({_LABEL})\.({_LABEL}):")
 # Ours are a few hundred characters; a longer one is somebody's idea of a joke.
 _LONGEST_RECORD = 65_536
 _EMPTY: frozenset[Any] = frozenset()
@@ -118,12 +119,14 @@ def _pre_stop_seconds(raw: Raw) -> float:
 
 
 def hosts_in(containers: Iterable[Raw]) -> Iterator[str]:
-    """The `<service>.<namespace>.svc` names in env values of raw containers."""
+    """The `<service>.<namespace>.svc` names in env values of raw containers, and those of xDS targets."""
     for container in containers:
         for entry in container.get("env") or ():
             value = entry.get("value") or ""
             if ".svc" in value:
                 yield from _HOST.findall(value)
+            if value.startswith("xds:///") and (found := _XDS_TARGET.match(value)):
+                yield xds_host(found[1], found[2])
 
 
 def _record(annotations: Raw) -> tuple[Record, bool]:

@@ -240,8 +240,8 @@ class View:
         return keys
 
     def _owners_of(self, host: str) -> set[Ref]:
-        name, namespace = host.split(".")[:2]
-        return observe.owner_of(self.services.get(Ref(namespace, name)))
+        name, namespace, kind = host.split(".")
+        return {Ref(namespace, name)} if kind == "xds" else observe.owner_of(self.services.get(Ref(namespace, name)))
 
     def all_keys(self) -> Iterator[Key]:
         """Every key, in the order that settles soonest: Services, servers, clients, then status."""
@@ -269,9 +269,12 @@ class View:
             servers=tuple(self.workloads[name] for name in sorted(self._servers[ref])),
             clients=clients,
             namespaces=tuple(self.namespaces[name] for name in namespaces if name in self.namespaces),
-            referrers=tuple((s.ref.name, tuple(sorted(self._hosts[observe.host_of(s)]))) for s in owned),
+            referrers=tuple((s.ref.name, self._naming(*observe.hosts_of(s, orphan=balanced is None))) for s in owned),
             refusal=refusal,
         )
+
+    def _naming(self, *hosts: str) -> tuple[WorkloadRef, ...]:
+        return tuple(sorted(set().union(*(self._hosts[host] for host in hosts))))
 
     def lets_in(self, ref: Ref, namespace: str) -> bool:
         """Whether workloads of a namespace may be clients of a service: always of one of their own, present or gone."""

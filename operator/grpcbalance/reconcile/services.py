@@ -10,7 +10,7 @@ from grpcbalance.errors import WouldWrite
 from grpcbalance.events import Note, regarding_workload
 from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Ref, Role, ServiceKey, ServiceSnapshot, StatusKey, WorkloadRef
-from grpcbalance.observe import host_of, service
+from grpcbalance.observe import hosts_of, service
 from grpcbalance.optin import Problem, named_roles
 from grpcbalance.retire import Action, Apply, Create, Delete, ReplacePorts, ServicePlan, plan_services
 
@@ -95,7 +95,8 @@ class Services:
 
     async def _delete(self, ref: Ref, action: Delete) -> None:
         """Delete a Service that no template names, after a live look at it, and at pods and Jobs that still may."""
-        if host_of(action.service) in await self._in_use():
+        hosts = hosts_of(action.service, orphan=ref not in self._c.view.balanced)
+        if not (await self._in_use()).isdisjoint(hosts):
             self._c.take("services", await self._c.api.apply_service(action.again))
             return
         name, live = action.service.ref, await self._c.api.get_service(action.service.ref)

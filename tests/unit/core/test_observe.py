@@ -124,6 +124,9 @@ def test_values_are_kept_as_fingerprints_only() -> None:
         ("pod-0.orders-headless.shop.svc.cluster.local", {"orders-headless.shop.svc"}),
         ("orders-headless.shop.svcs", set()),
         ("orders-headless.shop", set()),
+        ("xds:///orders.shop:5000", {"orders.shop.xds"}),
+        ("xds:///orders.shop", set()),
+        ("--target=xds:///orders.shop:5000", set()),
         (".svc", set()),
     ],
 )

@@ -51,6 +51,12 @@ def test_rule7_without_its_object_a_service_stays_while_templates_name_it_and_no
     assert ("ServiceMissing", "checkout") in said
 
 
+def by_hand() -> Raw:
+    """A client in another namespace that somebody pointed at the look-aside balancer."""
+    containers = [make.container(env=make.env(TARGET="xds:///orders.shop:5000"))]
+    return make.deployment("by-hand", namespace="bank", containers=containers)
+
+
 def leave(world: World) -> list[Write]:
     """Let the client opt out of what is gone, and everything happen that follows within 10 s."""
     gone(world).run(10.0)
@@ -87,6 +93,35 @@ def test_rule7_a_running_pod_that_names_it_keeps_it_a_minute_at_a_time() -> None
     assert len(marks) == 5
     world.server.pods.clear()
     assert verbs(world.writes_in(61.0)) == [f"delete {NAME}"]
+
+
+def test_rule7_a_template_with_its_xds_target_keeps_it_once_the_object_is_gone() -> None:
+    world = shop(World())
+    world.server.put(by_hand())
+    assert verbs(leave(world)) == ["patch checkout"]
+    assert world.writes_in(LONG) == []
+    world.server.remove("deployments", "by-hand", "bank")
+    assert verbs(world.writes_in(70.0)) == [f"apply {NAME}", f"delete {NAME}"]
+
+
+def test_rule7_a_running_pod_with_its_xds_target_keeps_it() -> None:
+    world = shop(World())
+    world.server.pods[Ref("bank", "by-hand")] = ("xds:///orders.shop:5000",)
+    leave(world)
+    assert set(verbs(world.writes_in(60.0))) == {f"apply {NAME}"}
+    world.server.pods.clear()
+    assert verbs(world.writes_in(61.0)) == [f"delete {NAME}"]
+
+
+def test_an_xds_target_does_not_keep_a_service_that_another_one_has_replaced() -> None:
+    world = shop(World())
+    world.server.pods[Ref("bank", "by-hand")] = ("xds:///orders.shop:5000",)
+    world.server.put(by_hand())
+    world.run(5.0)
+    world.spec(PLURAL, "orders", serviceName="other")
+    world.run(LONG)
+    assert world.server.has("services", "other")
+    assert not world.server.has("services", NAME)
 
 
 def test_rule7_a_pod_of_another_host_keeps_nothing() -> None:

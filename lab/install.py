@@ -23,6 +23,7 @@ NAMESPACE: Final = "grpcbalance-system"
 # What `rest.path` wants for the objects that the operator serves.
 GBS: Final = ("grpcbalance.dev/v1alpha1", "grpcbalancedservices")
 DEPLOYMENT: Final = "grpcbalance-operator"
+XDS_DEPLOYMENT: Final = "grpcbalance-xds"
 OPERATOR_IMAGE: Final = "docker.io/grpcbalance/operator:dev"
 
 
@@ -67,6 +68,16 @@ def install_operator(
     """
     _apply(cluster, ROOT / "manifests", flags, change=change)
     wait_operator(cluster, within)
+
+
+def install_xds(cluster: Cluster, variant: str = "plaintext", within: float = 60.0) -> None:
+    """Apply a folder of `manifests/xds`, and wait until the look-aside balancer is ready.
+
+    What it needs, such as a Secret, has to be there. Raises LabError as `install_operator` does.
+    """
+    _apply(cluster, ROOT / "manifests/xds" / variant, ())
+    with Rest(cluster.kubeconfig) as api:
+        wait_rolled_out(api, NAMESPACE, XDS_DEPLOYMENT, within)
 
 
 def install_in_namespace(

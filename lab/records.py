@@ -147,7 +147,7 @@ class Recorder:
                     self._streams[threading.current_thread().name] = stream
                     if self._stopping.is_set():
                         return
-                    for number, line in enumerate(_lines(stream)):
+                    for number, line in enumerate(lines_of(stream)):
                         if number >= known:
                             self._take(pod, line)
                             known = number + 1
@@ -170,7 +170,8 @@ class Recorder:
             self.starts[pod] = json.loads(line)["start"]
 
 
-def _lines(stream: urllib3.HTTPResponse) -> Iterator[str]:
+def lines_of(stream: urllib3.HTTPResponse) -> Iterator[str]:
+    """The lines of a log, as they come."""
     rest = b""
     for chunk in stream.stream(65536):
         *lines, rest = (rest + chunk).split(b"\n")

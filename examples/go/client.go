@@ -13,6 +13,7 @@ import (
 	_ "google.golang.org/grpc/health" // makes healthCheckConfig in a service config work
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver/dns"
+	_ "google.golang.org/grpc/xds" // makes xds:/// targets work, once in a program
 
 	"grpcbalance.dev/examples/go/echov1"
 )

@@ -27,7 +27,7 @@ def pod(api: Rest, within: float = 30.0) -> Object:
     """The operator's pod, the next one while the last one ends."""
     deadline = time.monotonic() + within
     while True:
-        pods = api.items(path("v1", "pods", NAMESPACE))
+        pods = api.items(path("v1", "pods", NAMESPACE), "app.kubernetes.io/component=operator")
         found = next((p for p in pods if "deletionTimestamp" not in p["metadata"]), None)
         if found is not None:
             return found

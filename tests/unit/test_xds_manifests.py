@@ -1,0 +1,109 @@
+"""What `kubectl apply -k manifests/xds` installs: it may read what it serves and write nothing; plain text is a choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from grpcbalance.watched import VERBS, served_kinds
+from grpcbalance.xds.certificates import CERTIFICATE
+from grpcbalance.xds.review import PERMISSIONS
+from grpcbalance.xds.settings import XdsSettings
+
+ROOT = Path(__file__).parents[2] / "manifests"
+XDS = ROOT / "xds"
+NAMESPACE = "grpcbalance-system"
+
+
+def documents() -> list[dict[str, Any]]:
+    return [found for path in sorted((XDS / "base").glob("*.yaml")) for found in yaml.safe_load_all(path.read_text())]
+
+
+def one(kind: str) -> dict[str, Any]:
+    (found,) = [document for document in documents() if document["kind"] == kind]
+    return found
+
+
+def kustomization(folder: str) -> dict[str, Any]:
+    found = yaml.safe_load((XDS / folder / "kustomization.yaml").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def patches(component: str) -> dict[str, list[dict[str, Any]]]:
+    """The operations of a component by the kind that they are for."""
+    found = kustomization(f"components/{component}")["patches"]
+    return {patch["target"]["kind"]: yaml.safe_load(patch["patch"]) for patch in found}
+
+
+def test_it_may_read_what_it_serves_and_nothing_else() -> None:
+    granted = {
+        (r["apiGroups"][0], name, verb)
+        for r in one("ClusterRole")["rules"]
+        for name in r["resources"]
+        for verb in r["verbs"]
+    }
+    assert granted == {(kind.group, kind.plural, verb) for kind in served_kinds(None) for verb in VERBS}
+    [added] = [operation["value"] for operation in patches("tls")["ClusterRole"]]
+    more = {((added["apiGroups"][0], added["resources"][0])): frozenset(added["verbs"])}
+    assert more == PERMISSIONS
+
+
+def test_the_binding_ties_this_role_to_this_account_only() -> None:
+    binding, account = one("ClusterRoleBinding"), one("ServiceAccount")["metadata"]
+    assert binding["roleRef"]["name"] == one("ClusterRole")["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": NAMESPACE}]
+    assert one("Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+
+
+def test_its_pod_may_do_as_little_as_the_operators() -> None:
+    [operator] = yaml.safe_load_all((ROOT / "operator/deployment.yaml").read_text())
+    theirs, ours = operator["spec"]["template"]["spec"], one("Deployment")["spec"]["template"]["spec"]
+    assert ours["securityContext"] == theirs["securityContext"]
+    [container], [other] = ours["containers"], theirs["containers"]
+    assert container["securityContext"] == other["securityContext"]
+    assert container["resources"]["limits"] == other["resources"]["limits"]
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe] == other[probe]
+
+
+@pytest.mark.parametrize(
+    ("folder", "components"),
+    [
+        (".", ["components/tls"]),
+        ("plaintext", ["../components/plaintext"]),
+        ("both", ["../components/tls", "../components/plaintext"]),
+    ],
+)
+def test_plain_text_is_a_choice(folder: str, components: list[str]) -> None:
+    assert kustomization(folder)["components"] == components
+    assert one("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"] == ["xds"]
+
+
+@pytest.mark.parametrize(("component", "setting"), [("tls", "tls_address"), ("plaintext", "plaintext_address")])
+def test_ports_agree(component: str, setting: str) -> None:
+    found = patches(component)
+    arg, port, *_ = [operation["value"] for operation in found["Deployment"]]
+    assert arg == f"--{setting.replace('_', '-')}=:{port['containerPort']}"
+    [service], [policy] = found["Service"], found["NetworkPolicy"]
+    assert service["value"]["targetPort"] == port["name"]
+    assert service["value"]["port"] == port["containerPort"]
+    assert policy["value"] == {"ports": [{"port": port["name"]}]}
+
+
+def test_the_certificate_is_mounted_where_it_is_looked_for() -> None:
+    *_, mounts, volumes = [operation["value"] for operation in patches("tls")["Deployment"]]
+    assert mounts[0]["mountPath"] == XdsSettings().certificates
+    assert volumes[0]["name"] == mounts[0]["name"]
+    assert CERTIFICATE == "tls.crt"
+    # A Secret that is not there yet is waited for.
+    assert volumes[0]["secret"] == {"secretName": "grpcbalance-xds-tls"}
+
+
+def test_one_at_most_is_away_by_choice() -> None:
+    assert one("Deployment")["spec"]["replicas"] == 2
+    assert one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert one("PodDisruptionBudget")["spec"]["selector"] == {"matchLabels": one("Service")["spec"]["selector"]}

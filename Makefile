@@ -12,7 +12,7 @@ PRIVATE := $(if $(filter 1 true True TRUE yes Yes YES,$(USE_EXISTING_CLUSTER)),,
 # The same with the images of all languages.
 PRIVATE_ALL := $(subst --no-cluster,--no-cluster --all-examples,$(PRIVATE))
 
-.PHONY: help demo demo-local test test-full test-unit lint fmt lab bench bench-dataplane docs crd lock clean
+.PHONY: help demo demo-local test test-full test-unit lint fmt lab bench bench-dataplane bench-xds docs crd lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,11 @@ demo-local: $(STAMP) ## the same idea without a cluster: three servers, one clie
 	@$(BIN)/python -m examples.local $(ARGS)
 
 test: $(STAMP) ## what every change must pass: pure logic, then a real cluster (20 minutes)
-	@$(if $(ARGS),,cd examples/go && go vet ./... && go test ./...)
+	@$(if $(ARGS),,for module in examples/go tests/bench/xds/streams; do (cd $$module && go vet ./... && go test ./...) || exit 1; done)
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest -m "not full" $(ARGS)
 
 test-full: $(STAMP) ## all of it, with every fault and every language (an hour)
-	@$(if $(ARGS),,cd examples/go && go vet ./... && go test ./...)
+	@$(if $(ARGS),,for module in examples/go tests/bench/xds/streams; do (cd $$module && go vet ./... && go test ./...) || exit 1; done)
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS)
 
 test-unit: $(STAMP) ## only the tests that need no cluster, in seconds
@@ -40,14 +40,14 @@ lint: $(STAMP) ## style, types, import contracts, YAML, Go, generated files
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/yamllint --strict crds manifests examples
-	@unformatted=$$(gofmt -l lab examples); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l lab examples tests); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
 	@$(BIN)/python docs/make.py --check
 	@$(BIN)/python -m grpcbalance crd | diff -u crds/grpcbalancedservices.yaml - || { echo "run: make crd"; exit 1; }
 
 fmt: $(STAMP) ## format the code, mend what can be mended
 	@$(BIN)/ruff check --fix --quiet $(CODE) || true
 	@$(BIN)/ruff format --quiet $(CODE)
-	@gofmt -w lab examples
+	@gofmt -w lab examples tests
 
 lab: $(STAMP) ## a shell with kubectl in a fresh cluster
 	@$(BIN)/python -m lab shell
@@ -57,6 +57,10 @@ bench: $(STAMP) ## scale benchmark: 5,000 services, 10,000 workloads, 100,000 en
 
 bench-dataplane: $(STAMP) ## what clients of four languages really do: tables, plots (18 minutes)
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/python -m tests.bench.dataplane $(ARGS)
+
+bench-xds: $(STAMP) ## the look-aside balancer: fan-out to 3,000 streams, new pods on real clients (15 minutes)
+	@$(BIN)/python -m tests.bench.xds.generator
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/python -m tests.bench.xds $(ARGS)
 
 docs: $(STAMP) ## fill the pages with code of the examples, tested tables, published figures
 	@$(BIN)/python docs/make.py

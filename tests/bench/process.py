@@ -33,7 +33,7 @@ def operator_process() -> Process | None:
     """The running operator, found by its command line; None while it does not run."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _is_operator(entry):
-            return _read(entry)
+            return read(entry)
     return None
 
 
@@ -45,7 +45,8 @@ def _is_operator(entry: Path) -> bool:
     return b"grpcbalance" in words and b"operator" in words
 
 
-def _read(entry: Path) -> Process | None:
+def read(entry: Path) -> Process | None:
+    """A process by its folder in /proc; None when it has ended."""
     try:
         status = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines() if ":" in line)
         fields = (entry / "stat").read_text().rpartition(")")[2].split()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from lab.install import provide_images
 from lab.rest import Rest
 
 from .phases import Bench
+from .show import begin
 from .world import Size, build
 
 
@@ -32,12 +32,8 @@ from .world import Size, build
 @click.option("--output", default="build/bench/scale.json", show_default=True, type=click.Path(path_type=Path))
 def main(services: int, endpoints: int, change_seconds: int, churn_seconds: int, output: Path) -> None:
     """Run the benchmark."""
-    console, begun = Console(highlight=False), time.monotonic()
+    console, say = begin()
     size = Size(services, endpoints)
-
-    def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - begun:7.1f}s[/dim]  {text}")
-
     with Lab() as lab, Rest(lab.kubeconfig) as api:
         provide_images(lab)
         lab.kubectl("apply", "-k", "crds")

@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from lab import Lab, LabError
 from lab.images import LANGUAGES
 from lab.install import install_operator, provide_images
 from lab.rest import Rest
+from tests.bench.show import Say, begin, show
 from tests.kit.failures import folder_of
 
 from . import outages, pickup, plots, report, rollout, steady, unready
-from .world import Row, Say, World, world
+from .world import Row, World, world
 
-# Wide enough for every table where no terminal says otherwise, such as a log file.
-_WIDTH: Final = 140
 Run = Callable[[World], dict[str, Any]]
 SCENARIOS: Final = ("steady", "pickup", "unready", "rollout", "outages")
 
@@ -43,20 +40,14 @@ SCENARIOS: Final = ("steady", "pickup", "unready", "rollout", "outages")
 @click.option("--output", default="build/bench/dataplane.json", show_default=True, type=click.Path(path_type=Path))
 def main(languages: tuple[str, ...], only: tuple[str, ...], keep_others: bool, output: Path) -> None:
     """Run the benchmark."""
-    console, begun = Console(highlight=False), time.monotonic()
-    if not console.is_terminal:
-        console.width = _WIDTH
-
-    def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - begun:7.1f}s[/dim]  {text}")
-
+    console, say = begin()
     output.parent.mkdir(parents=True, exist_ok=True)
     result = measure(languages or LANGUAGES, only or SCENARIOS, say)
     if keep_others and output.exists():
         result = _merged(json.loads(output.read_text()), result)
     output.write_text(json.dumps(result, indent=1) + "\n")
     drawn = plots.draw(result, output.parent)
-    broken = show(console, result)
+    broken = show(console, report.tables(result), report.gates(result))
     console.print(f"numbers are in {output}, plots in {', '.join(map(str, drawn))}")
     sys.exit(1 if broken else 0)
 
@@ -132,21 +123,6 @@ def _scenario(name: str, lab: Lab, api: Rest, rows: Sequence[Row], say: Say, res
         into = result[name].setdefault(title, {}) if name == "rollout" else result[name]
         for language, row in found.items():
             into.setdefault(language, {}).update(row)
-
-
-def show(console: Console, result: dict[str, Any]) -> list[str]:
-    """Print tables and gates; the gates that were broken."""
-    for made in report.tables(result):
-        table = Table(*made.head, title=made.title, title_justify="left")
-        for row in made.rows:
-            table.add_row(*row)
-        console.print(table)
-    gates, broken = Table("gate", "measured", "", title="Gates", title_justify="left"), []
-    for gate in report.gates(result):
-        gates.add_row(gate.what, gate.measured, "✔" if gate.kept else "✘ gate")
-        broken += [] if gate.kept else [gate.what]
-    console.print(gates)
-    return broken
 
 
 if __name__ == "__main__":

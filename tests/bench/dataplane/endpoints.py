@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from lab.rest import Object, Rest, path
 from tests.kit.shop import Shop
 
-_HEADLESS: Final = "service.kubernetes.io/headless"
+HEADLESS: Final = "service.kubernetes.io/headless"
 
 
 class EndpointWatch:
@@ -47,12 +47,16 @@ class EndpointWatch:
     def _run(self) -> None:
         url = path("discovery.k8s.io/v1", "endpointslices", self._shop.namespace)
         with Rest(self._shop.cluster.kubeconfig) as api:
-            for kind, item in api.follow(url, _HEADLESS, self._stopping):
+            for kind, item in api.follow(url, HEADLESS, self._stopping):
                 self._take(kind, item)
 
     def _take(self, kind: str, item: Object) -> None:
-        now, before = time.time(), self.ready
-        self._slices[item["metadata"]["name"]] = _ready_pods(item) if kind != "DELETED" else set()
+        self.note(item["metadata"]["name"], ready_pods(item) if kind != "DELETED" else set(), time.time())
+
+    def note(self, name: str, pods: set[str], now: float) -> None:
+        """A slice has these ready pods now."""
+        before = self.ready
+        self._slices[name] = pods
         after = self.ready
         for pod in after - before:
             self.ready_at[pod] = now
@@ -60,6 +64,7 @@ class EndpointWatch:
             self.left_at[pod] = now
 
 
-def _ready_pods(item: Object) -> set[str]:
+def ready_pods(item: Object) -> set[str]:
+    """Pods that are ready endpoints in a slice."""
     endpoints: list[dict[str, Any]] = item.get("endpoints") or []
     return {e["targetRef"]["name"] for e in endpoints if e.get("conditions", {}).get("ready") is not False}

@@ -12,6 +12,7 @@ from typing import Any, Final
 from lab import Cluster
 from lab.records import Recorder, Rpc, per_pod
 from lab.rest import Object, Rest, path
+from tests.bench.show import Say
 from tests.kit import objects
 from tests.kit.programs import SERVER_OF
 from tests.kit.shop import Shop
@@ -21,7 +22,6 @@ from .figures import by_client, deployment_of, of_deployment
 
 # Starting dozens of programs at once on a small machine takes its time.
 START: Final = 300.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class World:
 
     def wait_pods(self, name: str, count: int, within: float = START) -> None:
         """Wait until a Deployment has so many pods, those on their way out included."""
-        _wait_pods(self.shop.api, self.shop.url("Pod"), f"app={name}", count, within)
+        wait_pods(self.shop.api, self.shop.url("Pod"), f"app={name}", count, within)
 
 
 @contextmanager
@@ -174,10 +174,11 @@ def world(cluster: Cluster, api: Rest, name: str, rows: Sequence[Row], say: Say)
         api.delete(namespace)
         pods = path("v1", "pods", name)
         api.request("DELETE", pods, {"gracePeriodSeconds": 1})
-        _wait_pods(api, pods, "", 0, START)
+        wait_pods(api, pods, "", 0, START)
 
 
-def _wait_pods(api: Rest, url: str, selector: str, count: int, within: float) -> None:
+def wait_pods(api: Rest, url: str, selector: str, count: int, within: float) -> None:
+    """Wait until there are so many pods, those on their way out included."""
     deadline = time.monotonic() + within
     while (found := len(api.items(url, selector))) != count:
         assert time.monotonic() < deadline, f"{url} {selector}: {found} pods and not {count} after {within:g} s"

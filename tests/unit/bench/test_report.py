@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 
 from tests.bench.dataplane import report
+from tests.unit.bench.changed import changed
 
 EVEN = {"rpcs": 100, "counts": [34, 33, 33], "jain": 0.9999, "max_over_mean": 1.02, "off_mean": 0.67}
 UNEVEN = {"rpcs": 100, "counts": [100, 0, 0], "jain": 0.3333, "max_over_mean": 3.0, "off_mean": 66.67}
@@ -81,12 +81,7 @@ def test_all_gates_are_kept_and_naive_rollouts_are_none() -> None:
     ],
 )
 def test_each_gate_can_fail(place: tuple[str, ...], value: Any) -> None:
-    changed = copy.deepcopy(RESULT)
-    inner = changed
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = value
-    assert sum(not gate.kept for gate in report.gates(changed)) == 1
+    assert sum(not gate.kept for gate in report.gates(changed(RESULT, place, value))) == 1
 
 
 def test_a_scenario_that_failed_breaks_a_gate() -> None:

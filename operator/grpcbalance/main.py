@@ -11,9 +11,8 @@ import contextlib
 import faulthandler
 import gc
 import logging
-import signal
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -30,6 +29,7 @@ from .credentials import CredentialsError
 from .events import Recorder
 from .handlers import Backoffs, HungError, Login, kopf_settings, register, run_tasks
 from .kube import Kube
+from .lifetime import Lifetime
 from .metrics import Metrics
 from .model import Key, StatusKey
 from .permissions import SelfCheck
@@ -93,7 +93,8 @@ class Operator:
         self.health = Health(self._trouble, self.metrics.loop_lagged)
         self.probes = Probes(self.health, self.metrics.registry, split_address(settings.http_address))
         self.reconciler = Reconciler(self._context())
-        self._stop = asyncio.Event()
+        self._lifetime = Lifetime(self.health)
+        self._stop = self._lifetime.stop
         self._observe()
 
     def _context(self) -> Context:
@@ -145,36 +146,19 @@ class Operator:
 
     async def run(self) -> int:
         """Until a signal (0), or until a part ends that must not (1)."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        self._start("heart", self.health.heart())
-        self._start("queue", self.queue.run(self.reconciler, self.settings.workers))
-        self._start("permissions", self.permissions.run())
-        self._start("backlog", self._catch_up())
-        self._start("resync", self.sync.run())
+        start = self._lifetime.start
+        self._lifetime.listen()
+        start("heart", self.health.heart())
+        start("queue", self.queue.run(self.reconciler, self.settings.workers))
+        start("permissions", self.permissions.run())
+        start("backlog", self._catch_up())
+        start("resync", self.sync.run())
         # Last: by now all of ours, workers too, are born.
-        self._start("watch", self._watch())
-        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        start("watch", self._watch())
         try:
-            await asyncio.wait({stop, *self.health.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
-            return self._verdict()
+            return await self._lifetime.end()
         finally:
-            stop.cancel()
             await self._shut_down()
-
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self.health.tasks[name] = asyncio.create_task(work, name=name)
-
-    def _verdict(self) -> int:
-        if self._stop.is_set():
-            logger.info("stopping: asked to")
-            return 0
-        for name, task in self.health.tasks.items():
-            if task.done():
-                error = None if task.cancelled() else task.exception()
-                logger.critical("stopping: %s ended", name, exc_info=error)
-        return 1
 
     async def _seeded(self) -> None:
         """The barrier: nothing is watched until everything is known that may be."""
@@ -223,7 +207,6 @@ class Operator:
         namespace = self.settings.namespace
         end = asyncio.create_task(self._until_overlooked(insights, ending), name="overlooked")
         older = asyncio.all_tasks()
-        loop = asyncio.get_running_loop()
         try:
             tasks = await kopf.spawn_tasks(
                 registry=registry,
@@ -237,8 +220,7 @@ class Operator:
                 stop_flag=ending,
             )
             # kopf has put its own in place; ours stops the rest, too, and kopf through the flag.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._stop.set)
+            self._lifetime.listen()
             await run_tasks(tasks, older)
         finally:
             end.cancel()

@@ -1,4 +1,4 @@
-"""Settings, their flags and variables, and the page that lists them."""
+"""Settings, their flags and variables."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from grpcbalance import main as main_module
 from grpcbalance.__main__ import main
 from grpcbalance.cli import operator as operator_cli
-from grpcbalance.cli.operator import operator_command
 from grpcbalance.cli.settings import flag, variable
 from grpcbalance.settings import Settings, cluster_domain, split_address
 
-PAGE = Path(__file__).parents[2] / "docs/reference/settings.md"
 FIELDS = dataclasses.fields(Settings)
 
 
@@ -151,41 +148,6 @@ def test_a_cluster_domain_that_is_only_assumed_is_told(
 
 def test_cluster_domain_without_a_file(tmp_path: Path) -> None:
     assert cluster_domain(tmp_path / "none") is None
-
-
-# -- the page ------------------------------------------------------------------------------------------------
-
-
-def rows() -> dict[str, list[str]]:
-    text = PAGE.read_text().partition("## Of the look-aside balancer")[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "| `--" in line]
-    return {row[0]: row[1:] for row in cells}
-
-
-def test_the_page_lists_exactly_the_flags_of_the_command() -> None:
-    options = [p for p in operator_command.params if isinstance(p, click.Option) and p.name != "help"]
-    assert [option.name for option in options] == [item.name for item in FIELDS]
-    assert list(rows()) == [f"`{option.opts[0]}`" for option in options]
-
-
-@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
-def test_the_page_tells_variable_default_bounds_and_meaning(item: dataclasses.Field[Any]) -> None:
-    name, default, bounds, meaning = rows()[f"`{flag(item.name)}`"]
-    assert name == f"`{variable(item.name)}`"
-    other = {"namespace": "all", "cluster_domain": "found", "kubeconfig": "found"}
-    assert default == other.get(item.name, f"`{item.default}`")
-    if "low" in item.metadata:
-        assert bounds == f"{item.metadata['low']:g} to {item.metadata['high']:g}"
-    elif "choices" in item.metadata:
-        assert bounds == ", ".join(f"`{choice}`" for choice in item.metadata["choices"])
-    assert meaning == item.metadata["help"]
-
-
-@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
-def test_help_explains_each(item: dataclasses.Field[Any]) -> None:
-    text = re.sub(r"\s+", " ", CliRunner().invoke(main, ["operator", "--help"], terminal_width=200).output)
-    assert item.metadata["help"] in text
-    assert variable(item.name) in text
 
 
 def test_version_and_the_list_of_commands() -> None:

@@ -11,7 +11,7 @@ import click
 from grpcbalance.cli.settings import options
 from grpcbalance.xds.settings import XdsSettings
 
-_PREFIX: Final = "GRPCBALANCE_XDS_"
+PREFIX: Final = "GRPCBALANCE_XDS_"
 _NONE: Final = frozenset({"namespace", "plaintext_address", "tls_address", "mtls_address", "kubeconfig"})
 
 
@@ -21,7 +21,7 @@ def _leave(*_: object) -> None:
 
 
 @click.command(name="xds")
-@options(XdsSettings, _NONE, _PREFIX)
+@options(XdsSettings, _NONE, PREFIX)
 @click.pass_context
 def xds_command(context: click.Context, /, **values: Any) -> None:
     """Run the look-aside balancer: tell gRPC clients over xDS which endpoints there are, as soon as they change.

@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import gc
 import logging
-import signal
 import time
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from grpcbalance import logs
 from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError
+from grpcbalance.lifetime import Lifetime
 from grpcbalance.probes import Health, Probes
 from grpcbalance.settings import split_address
 from grpcbalance.view import View
@@ -86,7 +86,7 @@ class Balancer:
         # Those that listen; the others wait until all is known.
         self.servers: list[Server] = []
         self._ports = tuple(self._servers())
-        self._stop = asyncio.Event()
+        self._lifetime = Lifetime(self.health)
 
     def _trouble(self) -> dict[str, str]:
         """What keeps us from serving. An API server that is away does not, once all is known."""
@@ -106,35 +106,18 @@ class Balancer:
 
     async def run(self) -> int:
         """Until a signal (0), or until a part ends that must not (1)."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        self._start("heart", self.health.heart())
-        self._start("watch", self.watching.run())
-        self._start("serve", self._serve())
-        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        self._lifetime.listen()
+        self._lifetime.start("heart", self.health.heart())
+        self._lifetime.start("watch", self.watching.run())
+        self._lifetime.start("serve", self._serve())
         try:
-            await asyncio.wait({stop, *self.health.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
-            return self._verdict()
+            return await self._lifetime.end()
         finally:
             self.health.stopping = True
-            for task in (stop, *self.health.tasks.values()):
+            for task in self.health.tasks.values():
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait(self.health.tasks.values(), timeout=5.0)
-
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self.health.tasks[name] = asyncio.create_task(work, name=name)
-
-    def _verdict(self) -> int:
-        if self._stop.is_set():
-            logger.info("stopping: asked to")
-            return 0
-        for name, task in self.health.tasks.items():
-            if task.done():
-                error = None if task.cancelled() else task.exception()
-                logger.critical("stopping: %s ended", name, exc_info=error)
-        return 1
 
     async def _serve(self) -> None:
         """Listen for clients once all is known."""

@@ -1,4 +1,4 @@
-"""Settings of the look-aside balancer, their flags and variables, and the page that lists them."""
+"""Settings of the look-aside balancer, their flags and variables."""
 
 from __future__ import annotations
 
@@ -7,30 +7,28 @@ import re
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from grpcbalance.__main__ import main
 from grpcbalance.cli.settings import flag, variable
-from grpcbalance.cli.xds import _PREFIX, xds_command
+from grpcbalance.cli.xds import PREFIX
 from grpcbalance.xds import main as main_module
 from grpcbalance.xds.settings import XdsSettings
 
-PAGE = Path(__file__).parents[3] / "docs/reference/settings.md"
 FIELDS = dataclasses.fields(XdsSettings)
-# What has no value as its default: how the page says that, another value, what may be given.
+# Another value for what has none by default.
 FOUND = {
-    "namespace": ("all", "shop", "a namespace"),
-    "plaintext_address": ("nowhere", ":18000", "`HOST:PORT`"),
-    "tls_address": ("nowhere", ":18001", "`HOST:PORT`"),
-    "mtls_address": ("nowhere", ":18002", "`HOST:PORT`"),
-    "kubeconfig": ("found", None, "a file"),
+    "namespace": "shop",
+    "plaintext_address": ":18000",
+    "tls_address": ":18001",
+    "mtls_address": ":18002",
+    "kubeconfig": None,
 }
 
 
 def name_of(item: dataclasses.Field[Any]) -> str:
-    return variable(item.name, _PREFIX)
+    return variable(item.name, PREFIX)
 
 
 def settings_of(monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str) -> XdsSettings:
@@ -57,7 +55,7 @@ def other(item: dataclasses.Field[Any], folder: Path) -> tuple[str, object]:
         (folder / "config").touch()
         return str(folder / "config"), str(folder / "config")
     if item.name in FOUND:
-        return str(FOUND[item.name][1]), FOUND[item.name][1]
+        return str(FOUND[item.name]), FOUND[item.name]
     if "choices" in item.metadata:
         value = next(choice for choice in item.metadata["choices"] if choice != item.default)
         return value, value
@@ -111,40 +109,3 @@ def test_nonsense_is_refused_clearly(arguments: list[str], message: str) -> None
     result = CliRunner(env={"KUBECONFIG": ""}).invoke(main, ["xds", *arguments])
     assert result.exit_code == 2
     assert message in re.sub(r"\s+", " ", result.output)
-
-
-# -- the page ------------------------------------------------------------------------------------------------
-
-
-def rows() -> dict[str, list[str]]:
-    text = PAGE.read_text().partition("## Of the look-aside balancer")[2]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "| `--" in line]
-    return {row[0]: row[1:] for row in cells}
-
-
-def test_the_page_lists_exactly_the_flags_of_the_command() -> None:
-    options = [p for p in xds_command.params if isinstance(p, click.Option) and p.name != "help"]
-    assert [option.name for option in options] == [item.name for item in FIELDS]
-    assert list(rows()) == [f"`{option.opts[0]}`" for option in options]
-
-
-@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
-def test_the_page_tells_variable_default_bounds_and_meaning(item: dataclasses.Field[Any]) -> None:
-    name, default, bounds, meaning = rows()[f"`{flag(item.name)}`"]
-    assert name == f"`{name_of(item)}`"
-    assert default == (FOUND[item.name][0] if item.name in FOUND else f"`{item.default}`")
-    if "low" in item.metadata:
-        assert bounds == f"{item.metadata['low']:g} to {item.metadata['high']:g}"
-    elif "choices" in item.metadata:
-        assert bounds == ", ".join(f"`{choice}`" for choice in item.metadata["choices"])
-    else:
-        other_bounds = "a folder" if item.name == "certificates" else "`HOST:PORT`"
-        assert bounds == (FOUND[item.name][2] if item.name in FOUND else other_bounds)
-    assert meaning == item.metadata["help"]
-
-
-@pytest.mark.parametrize("item", FIELDS, ids=lambda item: item.name)
-def test_help_explains_each(item: dataclasses.Field[Any]) -> None:
-    text = re.sub(r"\s+", " ", CliRunner().invoke(main, ["xds", "--help"], terminal_width=200).output)
-    assert item.metadata["help"] in text
-    assert name_of(item) in text

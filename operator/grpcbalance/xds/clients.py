@@ -19,6 +19,8 @@ from grpcbalance.model import Ref
 from .directory import Directory, ref_of
 from .kinds import Kind, Resource
 from .resources.catalog import variant
+from .resources.downgrades import Downgrade, of_client, of_protocol
+from .resources.features import agent
 from .resources.names import Name, parse
 from .session import LimitExceeded, Limits, Outcome, Request, Session, Subscription
 from .shelf import Shelf
@@ -161,6 +163,14 @@ class Clients:
     def tolerated(self, stream: Stream) -> list[Ref]:
         """Services that a stream is told about and would not be let in to any more."""
         return sorted(ref for ref in stream.admitted if not self._directory.lets_in(ref, stream.identity.namespace))
+
+    def downgraded(self, stream: Stream) -> Iterator[tuple[Name, Downgrade]]:
+        """What a client does not do of what the services say that it is told about."""
+        known = agent(stream.node.agent, stream.node.version)
+        for name in sorted(name for name in stream.names if ref_of(name) in stream.admitted):
+            service = self._directory.served(name)
+            for one in (*of_protocol(service.client), *of_client(service.client, known)) if service else ():
+                yield name, one
 
     def _follow(self, stream: Stream, names: frozenset[Name]) -> None:
         before = self._streams[stream]

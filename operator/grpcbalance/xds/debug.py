@@ -12,7 +12,6 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from grpcbalance.model import Ref
 from grpcbalance.moments import to_text
 
 from .clients import Clients, Stream
@@ -44,11 +43,19 @@ class Asked(_Model):
     refused: tuple[str, ...]
 
 
+class Downgraded(_Model):
+    """A field of the spec of a service that is called `name`, and what this client does instead."""
+
+    name: str
+    feature: str
+    what: str
+
+
 class Told(_Model):
     """A connected client. `namespace` and `pod` are proven, `node` to `zone` are its own words.
 
     `tolerated`: services, as namespace/name, that it would not be let in to any more, and is told about until it asks
-    anew.
+    anew. `downgraded`: what it does not do of what services say, since xDS or its library cannot.
     """
 
     peer: str
@@ -60,6 +67,7 @@ class Told(_Model):
     version: str
     zone: str
     tolerated: tuple[str, ...]
+    downgraded: tuple[Downgraded, ...]
     asked: tuple[Asked, ...]
 
 
@@ -77,12 +85,12 @@ async def page(clients: Clients) -> str:
     """
     told = []
     for stream in sorted(clients, key=lambda stream: stream.since):
-        told.append(_told(stream, clients.tolerated(stream)).model_dump_json(by_alias=True))
+        told.append(_told(clients, stream).model_dump_json(by_alias=True))
         await asyncio.sleep(0)
     return f'{{"version":"{VERSION}","clients":[{",".join(told)}]}}'
 
 
-def _told(stream: Stream, tolerated: list[Ref]) -> Told:
+def _told(clients: Clients, stream: Stream) -> Told:
     node, identity = stream.node, stream.identity
     return Told(
         peer=stream.peer,
@@ -93,7 +101,8 @@ def _told(stream: Stream, tolerated: list[Ref]) -> Told:
         agent=node.agent,
         version=node.version,
         zone=node.zone,
-        tolerated=tuple(f"{ref.namespace}/{ref.name}" for ref in tolerated),
+        tolerated=tuple(f"{ref.namespace}/{ref.name}" for ref in clients.tolerated(stream)),
+        downgraded=tuple(Downgraded(name=str(name), **one._asdict()) for name, one in clients.downgraded(stream)),
         asked=tuple(map(_asked, stream.subscriptions())),
     )
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grpcbalance.model import Ref
 from grpcbalance.view import View
+from grpcbalance.xds.directory import Directory
 from grpcbalance.xds.kinds import Kind, Resource
-from grpcbalance.xds.resources.catalog import Served, Variant, build, served
+from grpcbalance.xds.resources.catalog import Served, Variant, build
 from grpcbalance.xds.resources.features import FEATURES, Features
+from grpcbalance.xds.resources.names import Name
 from tests.unit import factories as make
 
 Raw = dict[str, Any]
 
 ALL = Features(**dict.fromkeys(FEATURES, True))
 NAME = "orders.shop:5000"
+ORDERS = Ref("shop", "orders")
 TWO_ZONES = (
     make.endpoint_slice(
         "orders-headless-one",
@@ -42,9 +46,11 @@ def served_by(client: Mapping[str, Any] | None = None, slices: Sequence[Raw] = T
     view.apply("grpcbalancedservices", None, raw)
     for piece in slices:
         view.apply("endpointslices", None, piece)
-    snapshot = view.snapshot(make.balanced(raw).ref, None)
-    found = served(snapshot, make.balanced(raw), make.DOMAIN)
-    assert isinstance(found, Served), found
+    view.apply("services", None, make.headless())
+    directory = Directory(view)
+    directory.refresh(ORDERS)
+    found = directory.served(Name("orders", "shop", 5000))
+    assert found is not None
     return found
 
 

@@ -42,6 +42,7 @@ def test_a_client_by_all_that_is_known_of_it() -> None:
             "version": "1.60.0",
             "zone": "a",
             "tolerated": [],
+            "downgraded": [],
             "asked": [],
         }
     ]
@@ -71,6 +72,23 @@ def test_who_is_tolerated_only() -> None:
     world.client("web").ask(TARGET)
     world.put(make.gbs(allowedClients=SAME))
     assert told(world)[0]["tolerated"] == ["shop/orders"]
+
+
+def test_what_a_client_does_not_do_is_told_of_services_that_let_it_in() -> None:
+    spec = {"retry": {"mode": "Unavailable"}, "policy": "LeastRequest", "waitForReady": True}
+    world = World(*orders(client=spec))
+    for namespace in ("shop", "web"):
+        client = world.client(namespace)
+        client.stream.introduce(Node("me", "gRPC C-core linux Python", "C-core 58.0.0 Python 1.85.3"))
+        client.ask(TARGET)
+    own, other = told(world)
+    assert [(one["name"], one["feature"]) for one in own["downgraded"]] == [
+        (TARGET, "client.retry.throttling"),
+        (TARGET, "client.waitForReady"),
+        (TARGET, "client.policy"),
+    ]
+    assert own["downgraded"][-1]["what"] == "RoundRobin"
+    assert other["downgraded"] == []
 
 
 def test_the_oldest_first_and_other_work_goes_on() -> None:

@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpcbalance.api import Client, Reason
+from grpcbalance.api import Client
 from grpcbalance.desired import resolve
-from grpcbalance.optin import Problem
 from grpcbalance.service_config import service_config
 from grpcbalance.xds.kinds import Kind
-from grpcbalance.xds.resources.catalog import Served, Variant, build, names, narrowed, served, variant
+from grpcbalance.xds.resources.catalog import Variant, build, narrowed, variant
 from grpcbalance.xds.resources.downgrades import Downgrade, of_client, of_protocol
 from grpcbalance.xds.resources.features import BASELINE, FEATURES, Agent, Features, agent
-from grpcbalance.xds.resources.names import Name
 from tests.unit import factories as make
 from tests.unit.core.snapshots import snapshot_of
 from tests.unit.core.test_service_config import CLIENTS
@@ -43,44 +41,18 @@ def read(**client: Any) -> Client:
 # -- what there is ---------------------------------------------------------------------------------------
 
 
-def test_names_are_those_of_what_is_built() -> None:
-    service = served_by()
-    assert names(service) == dict.fromkeys((Kind.LISTENER, Kind.CLUSTER, Kind.ENDPOINTS), NAME)
-    assert {kind: list(named) for kind, named in build(service, Variant(ALL, "")).items()} == {
-        kind: [name] for kind, name in names(service).items()
-    }
+def test_there_is_one_of_each_kind_but_routes_under_one_name() -> None:
+    made = build(served_by(), Variant(ALL, ""))
+    assert set(made) == {Kind.LISTENER, Kind.CLUSTER, Kind.ENDPOINTS}
+    assert [list(named) for named in made.values()] == [[NAME]] * 3
 
 
 def test_without_any_slice_there_are_no_endpoints_rather_than_none() -> None:
-    service = served_by(slices=())
-    assert set(names(service)) == set(build(service, Variant(ALL, ""))) == {Kind.LISTENER, Kind.CLUSTER}
+    assert set(build(served_by(slices=()), Variant(ALL, ""))) == {Kind.LISTENER, Kind.CLUSTER}
 
 
 def test_slices_that_are_empty_say_so() -> None:
     assert message_of(built(Kind.ENDPOINTS, slices=[make.endpoint_slice(ports=())])).endpoints == []
-
-
-def test_the_name_has_the_number_of_the_port() -> None:
-    servers = make.server(containers=[make.container(ports=[("grpc", 7000)])])
-    snapshot = snapshot_of(make.gbs(port="grpc"), servers, make.serving(ports=[7000]))
-    assert snapshot.balanced is not None
-    found = served(snapshot, snapshot.balanced, make.DOMAIN)
-    assert isinstance(found, Served)
-    assert found.name == Name("orders", "shop", 7000)
-    assert found.zones is not None
-    assert found.zones[0].ready == 1
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [({"client": {"policy": "Fair"}}, Reason.INVALID_SPEC), ({"port": "grpc"}, Reason.PORT_UNRESOLVED)],
-)
-def test_a_spec_that_does_not_resolve_is_told(spec: dict[str, Any], reason: Reason) -> None:
-    snapshot = snapshot_of(make.gbs(**spec))
-    assert snapshot.balanced is not None
-    found = served(snapshot, snapshot.balanced, make.DOMAIN)
-    assert isinstance(found, Problem)
-    assert found.reason is reason
 
 
 # -- variants --------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 """Which resources a service has for which client. Pure.
 
-    served(snapshot, balanced, domain) ──► Served ─┐
-                                                   ├─► narrowed ──► build ──► resources by kind and name
-    variant(user agent, zone) ───────────► Variant ┘
+    Served ──────────────────┐
+                             ├─► narrowed ──► build ──► resources by kind and name
+    variant(who, zone) ──────┘
 
-`directory` keeps one Served per name that is asked for, and `clients` what `build` made of it, by narrowed variant:
-there are few of those, since `narrowed` drops what makes no difference.
+What `build` made may be kept by the service and the narrowed variant: there are few of those, since `narrowed` drops
+what makes no difference.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grpcbalance.api import Client
-from grpcbalance.desired import read_spec, resolve
-from grpcbalance.model import Balanced, ServiceSnapshot
-from grpcbalance.optin import Problem
 from grpcbalance.xds.kinds import Kind, Resource
 
 from .cluster import cluster
 from .downgrades import features_of
-from .endpoints import Zones, endpoints, ready_zones, zones
+from .endpoints import Zones, endpoints, ready_zones
 from .features import Features, agent
 from .listener import listener
-from .names import Name, cluster_name, listener_name
+from .names import Name
 
 Resources = dict[Kind, dict[str, Resource]]
 
@@ -48,18 +45,6 @@ class Variant:
     zone: str
 
 
-def served(snapshot: ServiceSnapshot, balanced: Balanced, cluster_domain: str) -> Served | Problem:
-    """The state of a service, or why its spec does not resolve; then clients best keep what they have."""
-    spec = read_spec(balanced.spec)
-    if isinstance(spec, Problem):
-        return spec
-    resolution = resolve(snapshot, balanced, cluster_domain)
-    if isinstance(resolution, Problem):
-        return resolution
-    name = Name(balanced.ref.name, balanced.ref.namespace, resolution.port)
-    return Served(name, spec.client, zones(snapshot.slices, resolution.service_name))
-
-
 def variant(user_agent_name: str, user_agent_version: str, zone: str) -> Variant:
     """A client by what it says of itself in its first request; all three are its own words, and not trusted."""
     return Variant(agent(user_agent_name, user_agent_version).features, zone)
@@ -71,18 +56,12 @@ def narrowed(service: Served, client: Variant) -> Variant:
     return Variant(client.features.only(features_of(service.client)), client.zone if prefers else "")
 
 
-def names(service: Served) -> dict[Kind, str]:
-    """The name of each resource that the service has. There is no route of its own: it is in the listener.
-
-    The endpoints have none while nothing is known of them. Their absence from an answer means nothing to a client
-    (A27), whereas an empty list would stop all calls.
-    """
-    found = {Kind.LISTENER: listener_name(service.name), Kind.CLUSTER: cluster_name(service.name)}
-    return found if service.zones is None else found | {Kind.ENDPOINTS: cluster_name(service.name)}
-
-
 def build(service: Served, client: Variant) -> Resources:
-    """The resources of a service for a client, by kind and name: those that `names` tells."""
+    """The resources of a service for a client, by kind and name.
+
+    There is no route of its own: it is in the listener. Nor are there endpoints while nothing is known of them: their
+    absence from an answer means nothing to a client (A27), whereas an empty list would stop all calls.
+    """
     kept = narrowed(service, client)
     made = [
         listener(service.name, service.client, kept.features),

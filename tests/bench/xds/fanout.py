@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from lab import Lab
 from lab.install import NAMESPACE, XDS_DEPLOYMENT, wait_rolled_out
 from lab.rest import Object, Rest, path
-from tests.bench.process import Process, read
+from tests.bench.process import Process, machine_cpu, read
 from tests.bench.show import Say
 from tests.kit import objects, xds
 from tests.kit.shop import ROLLOUT, Shop
@@ -64,19 +65,16 @@ class FanOut:
         with Generator(self._api, _NAMESPACE, service, cell.streams, changes) as generator:
             generator.wait_connected()
             time.sleep(1)
-            before, begun = self._processes(), time.monotonic()
+            before, machine = self._processes(), machine_cpu()
             made = [self._change(number, generator) for number in range(1, changes + 1)]
-            after, seconds = self._processes(), time.monotonic() - begun
+            after, (used, had) = self._processes(), machine_cpu()
             generator.wait_end()
         cpu = sum(each.cpu_s for each in after) - sum(each.cpu_s for each in before)
         found = {
-            "streams": cell.streams,
-            "endpoints": cell.endpoints,
-            "replicas": cell.replicas,
+            **asdict(cell),
             **fan_out(made, generator.streams),
-            "cpu_s": round(cpu, 2),
             "cpu_ms": round(cpu * 1000 / changes, 1),
-            "seconds": round(seconds, 1),
+            "machine_busy": round((used - machine[0]) / (had - machine[1]), 2),
             "rss_mb": round(max(each.rss_mb for each in after), 1),
             "peak_rss_mb": round(max(each.peak_rss_mb for each in after), 1),
             "clients_cpu_ms": round(generator.cpu_s * 1000 / changes, 1),

@@ -71,15 +71,17 @@ def _fan_out(cells: Result) -> Table:
             f"{cell['clients_cpu_ms']:g}",
             f"{cell['rss_mb']:g}",
             f"{cell['connect_s']:g}",
+            f"{cell['machine_busy']:.0%}",
         ]
         for name, cell in cells.items()
     ]
     title = (
         "Fan-out, streams x endpoints x replicas: from before the API write to receipt, ms, over all streams; to the "
-        "last stream; CPU ms of all replicas and of the clients for each change; RSS MiB of the largest replica"
+        "last stream; CPU ms of all replicas and of the clients for each change; RSS MiB of the largest replica; how "
+        "busy the whole machine was"
     )
     head = ["case", "p50", "p99", "max", "last p50", "last max", "write", "delivered", "CPU", "clients", "RSS"]
-    return Table(title, [*head, "connect, s"], rows)
+    return Table(title, [*head, "connect, s", "machine"], rows)
 
 
 def _pickup(kinds: Result) -> Table:

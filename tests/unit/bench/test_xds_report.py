@@ -27,6 +27,7 @@ CELL = {
     "clients_cpu_ms": 30.0,
     "rss_mb": 70.0,
     "connect_s": 0.4,
+    "machine_busy": 0.5,
 }
 KIND = {
     "language": "go",

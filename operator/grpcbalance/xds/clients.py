@@ -43,9 +43,9 @@ class Identity:
 class Stream:
     """One ADS stream. The transport hands requests in while there is `room`, and writes what `take` says when `due`."""
 
-    def __init__(self, peer: str, identity: Identity, since: float, session: Session) -> None:
-        """`peer`: its address; `since`: when it began (Unix time, seconds)."""
-        self.peer, self.identity, self.since, self.session = peer, identity, since, session
+    def __init__(self, peer: str, identity: Identity, since: float, number: str, session: Session) -> None:
+        """`peer`: its address; `since`: when it began (Unix time, seconds); `number`: no other stream has it."""
+        self.peer, self.identity, self.since, self.number, self.session = peer, identity, since, number, session
         self.node, self.variant = Node(), variant("", "", "")
         # What it asks for, of any kind, and to what of that it was let in.
         self.names: frozenset[Name] = frozenset()
@@ -107,6 +107,7 @@ class Clients:
         self._shelf = Shelf()
         self._asking: dict[Ref, dict[Name, set[Stream]]] = {}
         self._streams: dict[Stream, frozenset[Name]] = {}
+        self._numbered: dict[str, Stream] = {}
         self._count = 0
         # A nonce of before a restart, or of another replica, is none of ours.
         self._instance = secrets.token_hex(4)
@@ -125,10 +126,10 @@ class Clients:
                 "run more replicas, or raise --max-streams"
             )
         self._count += 1
-        stream: Stream
         number = f"{self._instance}.{self._count}"
-        session = Session(lambda kind, name: self._lookup(stream, kind, name), number, self.limits)
-        stream = Stream(peer, identity, since, session)
+        # By its number: a session that held its stream would be freed by the collector of cycles only.
+        session = Session(lambda kind, name: self._lookup(self._numbered[number], kind, name), number, self.limits)
+        stream = self._numbered[number] = Stream(peer, identity, since, number, session)
         self._streams[stream] = frozenset()
         return stream
 
@@ -142,7 +143,7 @@ class Clients:
     def close(self, stream: Stream) -> None:
         """The stream has ended."""
         self._follow(stream, frozenset())
-        del self._streams[stream]
+        del self._streams[stream], self._numbered[stream.number]
 
     def changed(self, ref: Ref, now: float) -> int:
         """A service is another now (monotonic, seconds), or may be. Answers how many streams that concerns."""

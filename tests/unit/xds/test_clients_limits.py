@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -32,6 +34,22 @@ from tests.unit.xds.world import (
 )
 
 # -- nothing is kept for nobody --------------------------------------------------------------------------
+
+
+def test_a_client_that_ends_is_freed_without_the_collector_of_cycles() -> None:
+    world = World(*orders())
+    gc.collect()
+    gc.disable()
+    try:
+        stream = world.clients.open("ipv4:10.0.0.1:1", Identity("shop"), 0.0)
+        stream.receive(Request(Kind.LISTENER, (TARGET,)))
+        assert world.clients.take(stream).responses != ()
+        world.clients.close(stream)
+        freed = weakref.ref(stream)
+        del stream
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_ends_leaves_nothing() -> None:

@@ -52,6 +52,7 @@ class Stream:
         self.admitted: set[Ref] = set()
         self.due, self.room = asyncio.Event(), asyncio.Event()
         self.room.set()
+        self.over = False
         # When a change was noticed that it has not been told (monotonic, seconds).
         self.changed: float | None = None
         self._inbox: list[Request] = []
@@ -74,6 +75,11 @@ class Stream:
         """Something that it asks for may be another now (monotonic, seconds)."""
         if self.changed is None:
             self.changed = now
+        self.due.set()
+
+    def end(self) -> None:
+        """Nothing more is to be sent."""
+        self.over = True
         self.due.set()
 
     def take(self) -> Outcome:

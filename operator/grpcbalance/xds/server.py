@@ -38,6 +38,9 @@ _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 
+# Seconds until streams that do not end are cut off; a client that does not read may be one.
+_GRACE: Final = 1.0
+
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 # Who the client is, by the context of its call. Raises RefusedError or UnavailableError.
@@ -107,6 +110,7 @@ class Server:
         # Bytes go in and out as they are: wire reads and makes them.
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {_METHOD: handler}),))
+        self._streams: set[Stream] = set()
         self.port = 0
 
     async def __aenter__(self) -> Server:
@@ -118,8 +122,10 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Streams never end by themselves: there is nothing to wait for.
-        await self._server.stop(None)
+        # Streams do not end by themselves. Ended by us, and not by gRPC, they are no errors to either side (A57).
+        for stream in self._streams:
+            stream.end()
+        await self._server.stop(_GRACE)
 
     async def _serve(self, requests: AsyncIterable[bytes], context: Context) -> None:
         try:
@@ -137,6 +143,7 @@ class Server:
             await self._refuse(context, "unavailable", grpc.StatusCode.UNAVAILABLE, str(error))
         except LimitExceeded as error:
             await self._refuse(context, "streams", grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        self._streams.add(stream)
         reader = asyncio.create_task(_read(stream, requests), name=f"read {stream.peer}")
         reader.add_done_callback(lambda task: _ended(task, stream))
         try:
@@ -147,12 +154,15 @@ class Server:
             await self._refuse(context, "malformed", grpc.StatusCode.INVALID_ARGUMENT, "this is no DiscoveryRequest")
         finally:
             reader.cancel()
+            self._streams.discard(stream)
             self._clients.close(stream)
 
     async def _write(self, stream: Stream, context: Context, reader: asyncio.Task[None]) -> None:
         """Write whatever is due, until the client has said its last word. A slow client delays itself only."""
         while stream.due.is_set() or not reader.done():
             await stream.due.wait()
+            if stream.over:
+                return
             since = stream.changed
             # Unknown kinds need no answer: a client cannot wait for what no server has.
             outcome = self._clients.take(stream)

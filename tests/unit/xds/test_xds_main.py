@@ -95,9 +95,9 @@ def test_while_the_api_server_is_away_clients_are_served(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_all_streams_and_the_process(number: signal.Signals, tmp_path: Path) -> None:
-    codes = []
-
+def test_a_signal_ends_all_streams_well_and_the_process(
+    number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     async def story(balancer: Balancer) -> None:
         await ready(balancer)
         async with connected(balancer) as call, connected(balancer) as silent:
@@ -106,14 +106,13 @@ def test_a_signal_ends_all_streams_and_the_process(number: signal.Signals, tmp_p
             os.kill(os.getpid(), number)
             await until(lambda: len(balancer.clients) == 0)
             for one in (call, silent):
-                with pytest.raises(grpc.aio.AioRpcError) as found:
-                    await read(one)
-                codes.append(found.value.code())
+                assert await read(one) is grpc.aio.EOF
 
     status, seconds = balance(tmp_path, Api(*orders(allowedClients=ALL)), story)
     assert status == 0
     assert seconds < 5
-    assert set(codes) <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    # gRPC would complain past our log.
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_labels_of_namespaces_reach_the_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,8 @@ def test_a_client_that_does_not_read_delays_no_other() -> None:
         slow, other = ads.call(options=NARROW), ads.call()
         await ask(slow, Kind.ENDPOINTS, *MANY)
         await subscribe(other, TARGET)
-        stuck = next(stream for stream in world.clients if len(stream.names) == 1000)
+        await until(lambda: any(len(stream.names) == 1000 for stream in world.clients))
+        [stuck] = [stream for stream in world.clients if len(stream.names) == 1000]
         # A response counts when it is written.
         assert ads.value("grpcbalance_xds_responses_total", kind="endpoints") == 1
         for number in range(5):

@@ -32,6 +32,7 @@ def check(result: dict[str, Any], gates: int) -> None:
     assert [gate for gate in found if not gate.kept] == []
 
 
+@pytest.mark.full
 def test_load_is_even_and_the_gate_can_fail(place: World) -> None:
     check({"steady": steady.run(place, clients=2)}, gates=3 * len(ROWS))
 

@@ -12,7 +12,7 @@ from lab.install import install_xds, provide_images
 from lab.records import Recorder, failures, per_pod
 from lab.rest import Rest, path
 from tests.kit import objects, programs, xds
-from tests.kit.shop import Shop
+from tests.kit.shop import ROLLOUT, Shop
 
 pytestmark = pytest.mark.cluster
 
@@ -35,7 +35,9 @@ def serve(shop: Shop, **spec: object) -> None:
     server = objects.server(replicas=2, annotations={"grpcbalance.dev/server": "orders"})
     server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
     shop.create(objects.balanced(**spec), server)
-    shop.wait_condition("EndpointsReady", within=60)
+    # The values roll the servers once: only those of the last rollout are wanted.
+    shop.wait_condition("ServersConfigured", within=ROLLOUT)
+    shop.wait_rolled_out("orders")
 
 
 @pytest.fixture(params=PARAMS)

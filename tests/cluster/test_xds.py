@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Cluster, Lab
-from lab.install import install_xds, provide_images
+from lab.install import NAMESPACE, XDS_DEPLOYMENT, install_xds, provide_images, wait_rolled_out
 from lab.records import Recorder, failures, per_pod
 from lab.rest import Rest, path
 from tests.kit import objects, programs, xds
@@ -82,6 +82,16 @@ def test_both_replicas_killed_at_once_stop_no_call_and_news_come_afterwards(
     xds.wait_ready(api)
     shop.kubectl("scale", "deployment/orders", "--replicas=3")
     # Clients try again after a while that grows (gRFC A57): some do after half a minute only.
+    assert recorder.wait(lambda found: len(per_pod(found)) == 3, since=start, within=60) is not None
+    assert failures(recorder.rpcs(start)) == []
+
+
+@pytest.mark.full
+def test_replicas_that_are_replaced_one_by_one_are_left_in_time(shop: Shop, recorder: Recorder, api: Rest) -> None:
+    start = time.time()
+    shop.cluster.kubectl("rollout", "restart", f"deployment/{XDS_DEPLOYMENT}", "--namespace", NAMESPACE)
+    wait_rolled_out(api, NAMESPACE, XDS_DEPLOYMENT, within=ROLLOUT)
+    shop.kubectl("scale", "deployment/orders", "--replicas=3")
     assert recorder.wait(lambda found: len(per_pod(found)) == 3, since=start, within=60) is not None
     assert failures(recorder.rpcs(start)) == []
 

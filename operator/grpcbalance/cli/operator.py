@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from typing import Any, Final
 
 import click
 
+from grpcbalance.cli.early import end_on_sigterm
 from grpcbalance.cli.settings import options
 from grpcbalance.settings import DEFAULT_DOMAIN, Settings, cluster_domain
 
 # Their defaults are found when the command runs, or are no value at all; the help of each tells.
 _FOUND: Final = frozenset({"namespace", "cluster_domain", "kubeconfig"})
-
-
-def _leave(*_: object) -> None:
-    """SIGTERM before anything has begun."""
-    sys.exit(0)
 
 
 @click.command(name="operator")
@@ -35,8 +29,8 @@ def operator_command(context: click.Context, /, **values: Any) -> None:
         settings = Settings(**values)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    # Process 1 of a container ignores signals that it does not handle, and what follows takes a second.
-    signal.signal(signal.SIGTERM, _leave)
+    # What follows takes a second.
+    end_on_sigterm()
     # Late: the other commands must not pay for kopf and the client.
     from grpcbalance.main import run  # noqa: PLC0415
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from typing import Any, Final
 
 import click
 
+from grpcbalance.cli.early import end_on_sigterm
 from grpcbalance.cli.settings import options
 from grpcbalance.xds.settings import XdsSettings
 
 PREFIX: Final = "GRPCBALANCE_XDS_"
 _NONE: Final = frozenset({"namespace", "plaintext_address", "tls_address", "mtls_address", "kubeconfig"})
-
-
-def _leave(*_: object) -> None:
-    """SIGTERM before anything has begun."""
-    sys.exit(0)
 
 
 @click.command(name="xds")
@@ -33,8 +27,8 @@ def xds_command(context: click.Context, /, **values: Any) -> None:
         settings = XdsSettings(**values)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    # Process 1 of a container ignores signals that it does not handle, and what follows takes a second.
-    signal.signal(signal.SIGTERM, _leave)
+    # What follows takes a second.
+    end_on_sigterm()
     # Late: --help must not pay for gRPC and the client.
     from grpcbalance.xds.main import run  # noqa: PLC0415
 

@@ -13,11 +13,15 @@ REMEMBERED: Final = 20_000
 
 
 class Recent(OrderedDict[K, V]):
-    """A dictionary that forgets what was set longest ago when it has more than `REMEMBERED` entries."""
+    """A dictionary that forgets what was set longest ago when it has more than `limit` entries."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        super().__init__()
+        self._limit = limit
 
     def __setitem__(self, key: K, value: V) -> None:
         """Remember, as the newest."""
         super().__setitem__(key, value)
         self.move_to_end(key)
-        if len(self) > REMEMBERED:
+        if len(self) > self._limit:
             self.popitem(last=False)

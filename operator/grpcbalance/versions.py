@@ -6,11 +6,11 @@ and one counter per kind in practice; those that are no numbers are taken as the
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
 from .model import Ref
+from .recent import Recent
 
 # Deleted objects that are remembered; news are late by seconds, not by so many deletions.
 _REMEMBERED: Final = 10_000
@@ -21,7 +21,7 @@ class Versions:
 
     def __init__(self) -> None:
         self._known: dict[Ref, tuple[str, int | None]] = {}
-        self._gone: OrderedDict[str, int | None] = OrderedDict()
+        self._gone: Recent[str, int | None] = Recent(_REMEMBERED)
 
     def uids(self) -> Mapping[tuple[str, str], str]:
         """Names and uids, as a copy."""
@@ -41,7 +41,7 @@ class Versions:
         uid, version = meta["uid"], _number(meta)
         if self._is_late(ref, uid, version):
             return False
-        self._bury(uid, version)
+        self._gone[uid] = version
         if ref in self._known and self._known[ref][0] != uid:
             return False
         self._known.pop(ref, None)
@@ -50,7 +50,8 @@ class Versions:
     def forget(self, ref: Ref) -> None:
         """The object is not there any more, as a LIST or a live read says."""
         if ref in self._known:
-            self._bury(*self._known.pop(ref))
+            uid, version = self._known.pop(ref)
+            self._gone[uid] = version
 
     def _is_late(self, ref: Ref, uid: str, version: int | None) -> bool:
         known = self._known.get(ref)
@@ -61,12 +62,6 @@ class Versions:
         buried = self._gone.get(uid)
         # Not for ever: a slice that leaves our label selector is "deleted", and may come back as a newer version.
         return buried is not None and version <= buried
-
-    def _bury(self, uid: str, version: int | None) -> None:
-        self._gone[uid] = version
-        self._gone.move_to_end(uid)
-        if len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
 
 
 def _number(meta: Mapping[str, Any]) -> int | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
-from grpcbalance import recent
 from grpcbalance.recent import Recent
 
 
-def test_what_was_set_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "REMEMBERED", 3)
-    memory: Recent[str, int] = Recent()
+def test_what_was_set_longest_ago_is_forgotten_first() -> None:
+    memory: Recent[str, int] = Recent(3)
     for number, key in enumerate("abc"):
         memory[key] = number
     memory["a"] = 9

@@ -89,7 +89,8 @@ class Stream:
         changed, self.changed = self.changed is not None, None
         requests, self._inbox = self._inbox, []
         outcome = self.session.receive(*requests)
-        self._note()
+        if requests:
+            self._note()
         # Requests are answered for their own kinds only; what has changed may be of another one.
         return outcome._replace(responses=outcome.responses + self.session.push()) if changed else outcome
 

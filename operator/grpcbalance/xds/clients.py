@@ -130,7 +130,7 @@ class Clients:
         if len(self._streams) >= self._most:
             raise LimitExceeded(
                 f"{self._most} streams are connected, as many as one replica takes: connect to another one, "
-                "run more replicas, or raise --max-streams"
+                "run more replicas, or raise --max-streams of grpcbalance xds"
             )
         self._count += 1
         number = f"{self._instance}.{self._count}"

@@ -164,7 +164,7 @@ class Session:
         if len(distinct) > self._limits.names:
             raise LimitExceeded(
                 f"{len(distinct)} names of kind {kind.name} in one request, and the limit is {self._limits.names}: "
-                "spread the targets over more processes, or raise the limit of names in the operator's settings"
+                "spread the targets over more processes, or raise --max-names of grpcbalance xds"
             )
         longest = max(map(len, distinct), default=0)
         if longest > self._limits.length:

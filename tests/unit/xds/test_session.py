@@ -172,7 +172,9 @@ def test_of_a_deletion_a_partial_kind_says_nothing(kind: Kind) -> None:
 def test_too_many_names_are_refused() -> None:
     session = two(EDS).session(limits=Limits(names=2))
     ask(session, EDS, "a b a b")
-    with pytest.raises(LimitExceeded, match=r"^3 names of kind ENDPOINTS in one request, and the limit is 2: spread .*--max-names"):
+    with pytest.raises(
+        LimitExceeded, match=r"^3 names of kind ENDPOINTS in one request, and the limit is 2: spread .*--max-names"
+    ):
         ask(session, EDS, "a b c")
 
 

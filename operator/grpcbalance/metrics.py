@@ -12,11 +12,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
-from . import __version__
+from .process_metrics import ProcessMetrics
 
 CONTROLLERS: Final = ("service", "workload", "status")
 _QUEUE: Final = "grpcbalance"
@@ -28,11 +25,12 @@ def controller_of(key: object) -> str:
     return type(key).__name__.removesuffix("Key").lower()
 
 
-class Metrics:
+class Metrics(ProcessMetrics):
     """All of them on one registry. Methods are the events that count; gauges that are read are given functions."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
-        self.registry, self._clock = registry, clock
+        super().__init__(registry)
+        self._clock = clock
         self._make_queue(registry)
         self._make_cluster(registry)
         self._make_own(registry)
@@ -40,11 +38,6 @@ class Metrics:
         self._workload_shares: dict[Hashable, Tally[tuple[str, str]]] = {}
         self._service_shares: dict[Hashable, str] = {}
         self._last_event: dict[str, float] = {}
-        Gauge(
-            "grpcbalance_build_info", "Always 1; the label tells the version.", ["version"], registry=registry
-        ).labels(__version__).set(1)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
 
     def _make_queue(self, registry: CollectorRegistry) -> None:
         name = ["name", "controller"]
@@ -85,12 +78,6 @@ class Metrics:
         )
 
     def _make_cluster(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "rest_client_requests",
-            "Requests to the API server, watches apart; code 0: no answer.",
-            ["code", "method"],
-            registry=registry,
-        )
         self._events = Counter("grpcbalance_watch_events", "Watch events.", ["kind", "type"], registry=registry)
         self._event_age = Gauge(
             "grpcbalance_last_event_age_seconds", "Since the last watch event of a kind.", ["kind"], registry=registry
@@ -149,9 +136,6 @@ class Metrics:
         self._dropped = Counter(
             "grpcbalance_dropped_events", "Kubernetes Events that were not posted.", registry=registry
         )
-        self._loop_lag = Gauge(
-            "grpcbalance_event_loop_lag_seconds", "How late the event loop ran its last heartbeat.", registry=registry
-        )
 
     # -- the queue (queue.Hooks) -------------------------------------------------------------------------
 
@@ -181,10 +165,6 @@ class Metrics:
         self._longest.labels(_QUEUE).set_function(lambda: max(ages(), default=0.0))
 
     # -- the API server (kube.Counts, sync) --------------------------------------------------------------
-
-    def requested(self, method: str, code: int) -> None:
-        """A request was answered with `code`, or not at all (0)."""
-        self._requests.labels(str(code), method).inc()
 
     def wrote(self, resource: str, verb: str) -> None:
         """A write was accepted."""
@@ -261,7 +241,3 @@ class Metrics:
         """Read the number of unfinished rollouts, and of workloads that wait for one to end, whenever somebody asks."""
         self._in_flight.set_function(in_flight)
         self._waiting.set_function(waiting)
-
-    def loop_lagged(self, seconds: float) -> None:
-        """The event loop ran its heartbeat so late."""
-        self._loop_lag.set(seconds)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
-from grpcbalance import __version__
+from grpcbalance.process_metrics import ProcessMetrics
 
 from .kinds import Kind
 from .session import Rejection, Response
@@ -17,30 +14,17 @@ from .session import Rejection, Response
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class Metrics:
+class Metrics(ProcessMetrics):
     """All of them on one registry; `kube.Counts` and `server.Listener` at the same time."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self._requests = Counter(
-            "rest_client_requests",
-            "Requests to the API server, watches apart; code 0: no answer.",
-            ["code", "method"],
-            registry=registry,
-        )
+        super().__init__(registry)
         self._streams = Gauge("grpcbalance_xds_streams", "Connected clients.", registry=registry)
         self._age = Gauge(
             "grpcbalance_xds_state_age_seconds",
             "For how long the cluster may have changed unseen; 0 while all watches stand.",
             registry=registry,
         )
-        self._loop_lag = Gauge(
-            "grpcbalance_event_loop_lag_seconds", "How late the event loop ran its last heartbeat.", registry=registry
-        )
-        info = Gauge("grpcbalance_build_info", "Always 1; the label tells the version.", ["version"], registry=registry)
-        info.labels(__version__).set(1)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
         self._make_clients(registry)
 
     def _make_clients(self, registry: CollectorRegistry) -> None:
@@ -68,15 +52,7 @@ class Metrics:
         self._streams.set_function(streams)
         self._age.set_function(age)
 
-    def loop_lagged(self, seconds: float) -> None:
-        """The event loop ran its heartbeat so late."""
-        self._loop_lag.set(seconds)
-
     # -- the API server (kube.Counts) --------------------------------------------------------------------
-
-    def requested(self, method: str, code: int) -> None:
-        """A request was answered with `code`, or not at all (0)."""
-        self._requests.labels(str(code), method).inc()
 
     def wrote(self, resource: str, verb: str) -> None:
         """Nothing is ever written."""

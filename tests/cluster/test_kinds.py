@@ -174,8 +174,11 @@ def test_on_delete_waits_for_people(shop: Shop, kind: str, replicas: int) -> Non
         assert shop.wait_workload("orders", "OnDelete")["state"] == "Pending"
         delete_pod(shop, uid)
     shop.wait_condition("ServersConfigured", "True", "Configured", within=ROLLOUT)
+    # It is told as soon as no old pod is left, be the last new one there or not.
+    shop.wait_object(kind, "orders", is_up(kind), f"{kind} orders is up", ROLLOUT)
     assert ages(shop) == {"300000"}
     new = set(pods(shop))
+    assert len(new) == replicas
     opt_out(shop, kind, "orders", "server", before)
     assert set(pods(shop)) == new
 

@@ -51,6 +51,7 @@ class Resolution:
     client_variables: Mapping[str, str]
     server_variables: Mapping[str, str]
     unmanaged: bool
+    discovery: str
 
 
 @functools.lru_cache(maxsize=1024)
@@ -117,6 +118,7 @@ def _assemble(
         client_variables=client,
         server_variables=server,
         unmanaged=spec.server.mode == "Unmanaged",
+        discovery=spec.discovery,
     )
 
 

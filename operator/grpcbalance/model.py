@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from .lookaside.seen import Seen
+
 
 class Ref(NamedTuple):
     """Namespace and name of an object whose kind the context tells."""
@@ -274,7 +276,8 @@ class ServiceSnapshot:
     `owned` are the Services that carry our label for it, `wanted` whatever stands under the name it wants,
     `referenced` what its serviceRef names. `namespaces` are those of its servers and clients, as far as known.
     `referrers` maps the name of each owned Service to the workloads whose templates name its host. `refusal` is what
-    the API server last answered to our write, if it refused.
+    the API server last answered to our write, if it refused. `seen` is what the look-aside
+    balancer last told, if it was asked.
     """
 
     ref: Ref
@@ -288,3 +291,4 @@ class ServiceSnapshot:
     namespaces: tuple[Namespace, ...]
     referrers: tuple[tuple[str, tuple[WorkloadRef, ...]], ...]
     refusal: str | None
+    seen: Seen | None = None

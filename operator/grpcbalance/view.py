@@ -14,6 +14,7 @@ from .allowed import lets_in
 from .failures import has_failed
 from .index import Index
 from .kinds import BY_PLURAL
+from .lookaside.seen import Seen
 from .model import (
     Balanced,
     Key,
@@ -46,6 +47,7 @@ class View:
         self.slices: dict[Ref, Slice] = {}
         self.workloads: dict[WorkloadRef, Workload] = {}
         self.namespaces: dict[str, Namespace] = {}
+        self.seen: dict[Ref, Seen] = {}
         self._versions = {kind: Versions() for kind in KINDS}
         # (namespace, Service name) -> objects that want it, or take selector and port from it
         self._wanting: Index[Ref, Ref] = Index()
@@ -188,7 +190,6 @@ class View:
         self._abroad.mark(ref.namespace, ref, any(called.namespace != ref.namespace for called in after[Role.CLIENT]))
         hosts = (old.hosts if old else frozenset(), new.hosts if new else frozenset())
         self._hosts.move(ref, set(hosts[0]), set(hosts[1]))
-        # One that is gone is looked at too, to be forgotten.
         keys: set[Key] = {WorkloadKey(*ref)} if old or new else set()
         refs = {r for roles in (before, after) for named in roles.values() for r in named}
         # Others are stopped by one whose rollout failed, or go on.
@@ -232,9 +233,8 @@ class View:
         return {ServiceKey(*ref), StatusKey(*ref), *(WorkloadKey(*user) for user in users)}
 
     def _service_concerned(self, ref: Ref, owners: set[Ref]) -> set[Key]:
-        keys: set[Key] = set()
-        for owner in owners | self._wanting[ref]:
-            keys |= {ServiceKey(*owner), StatusKey(*owner)}
+        wanting = owners | self._wanting[ref]
+        keys: set[Key] = {key for owner in wanting for key in (ServiceKey(*owner), StatusKey(*owner))}
         for referring in self._referring[ref]:
             keys |= self._concerned(referring)
         return keys
@@ -245,8 +245,7 @@ class View:
 
     def all_keys(self) -> Iterator[Key]:
         """Every key, in the order that settles soonest: Services, servers, clients, then status."""
-        refs = dict.fromkeys([*self.balanced, *self._owned])
-        yield from (ServiceKey(*ref) for ref in refs)
+        yield from (ServiceKey(*ref) for ref in dict.fromkeys([*self.balanced, *self._owned]))
         servers = [ref for ref, w in self.workloads.items() if named_roles(w)[Role.SERVER]]
         yield from (WorkloadKey(*ref) for ref in dict.fromkeys([*servers, *self.workloads]))
         yield from (StatusKey(*ref) for ref in self.balanced)
@@ -271,6 +270,7 @@ class View:
             namespaces=tuple(self.namespaces[name] for name in namespaces if name in self.namespaces),
             referrers=tuple((s.ref.name, self._naming(*observe.hosts_of(s, orphan=balanced is None))) for s in owned),
             refusal=refusal,
+            seen=self.seen.get(ref),
         )
 
     def _naming(self, *hosts: str) -> tuple[WorkloadRef, ...]:

@@ -23,10 +23,11 @@ from .names import (
     LABEL_SERVICE,
     MANAGED_BY,
     cluster_host,
+    xds_target,
 )
 from .optin import Problem
 from .service_config import ServiceConfigError, service_config
-from .variables import Target, VariableClashError, client_variables, server_variables
+from .variables import Target, VariableClashError, client_variables, server_variables, target_variable
 
 PORT_NAME = "grpc"
 APP_PROTOCOL = "grpc"
@@ -38,6 +39,8 @@ class Resolution:
 
     `port_confirmed`: an annotated server declares the port, or a serviceRef names it. Without that nothing
     vouches for anybody listening there, so no client is pointed at it.
+    `target` is what clients are given by `discovery`; `client_variables` are those of clients on DNS, which an object
+    with discovery XDS has, too. `open_to_all`: allowedClients let in every namespace.
     """
 
     service_name: str
@@ -46,12 +49,14 @@ class Resolution:
     port_confirmed: bool
     selector: tuple[tuple[str, str], ...]
     target: str
+    target_variable: str
     authority: str
     service_config: str
     client_variables: Mapping[str, str]
     server_variables: Mapping[str, str]
     unmanaged: bool
     discovery: str
+    open_to_all: bool
 
 
 @functools.lru_cache(maxsize=1024)
@@ -99,6 +104,7 @@ def _assemble(
     authority = spec.client.authority
     if spec.client.tls and not authority and spec.service_ref is not None:
         authority = cluster_host(spec.service_ref.name, balanced.ref.namespace)
+    on_xds = spec.discovery == "XDS"
     try:
         client = client_variables(balanced.ref.name, spec.client, target, authority)
         server = server_variables(spec.server)
@@ -112,13 +118,15 @@ def _assemble(
         port=port[0],
         port_confirmed=port[1],
         selector=selector,
-        target=target.uri(),
+        target=xds_target(balanced.ref.name, balanced.ref.namespace, port[0]) if on_xds else target.uri(),
+        target_variable=target_variable(balanced.ref.name, spec.client),
         authority=authority,
         service_config=service_config(spec.client),
         client_variables=client,
         server_variables=server,
         unmanaged=spec.server.mode == "Unmanaged",
         discovery=spec.discovery,
+        open_to_all=spec.allowed_clients.namespaces.from_ == "All",
     )
 
 

@@ -19,9 +19,11 @@ from .kinds import BY_KIND
 from .model import Container, Record, Role, Workload
 from .names import ANNOTATION_CONTAINERS, ANNOTATION_INJECTED, SIDECARS, value_hash
 from .optin import Problem
+from .patch import merge_patch
+from .values import Value, digest
 
 # container name -> variable -> value
-Wanted = Mapping[str, Mapping[str, str]]
+Wanted = Mapping[str, Mapping[str, Value]]
 
 
 class Entry(Enum):
@@ -85,16 +87,16 @@ def recorded(record: Record, container: str) -> dict[str, str]:
     return dict(dict(record).get(container, ()))
 
 
-def entry(container: Container, recorded_hash: str | None, name: str, digest: str) -> Entry:
-    """What stands under `name`; `digest` is the hash of the wanted value."""
+def entry(container: Container, recorded_hash: str | None, name: str, wanted: str) -> Entry:
+    """What stands under `name`; `wanted` is the hash of the wanted value."""
     found = [variable for variable in container.env if variable.name == name]
     if not found:
         return Entry.ABSENT
     if len(found) > 1:
         return Entry.DUPLICATE
     if found[0].digest is not None and found[0].digest == recorded_hash:
-        return Entry.CURRENT if found[0].digest == digest else Entry.STALE
-    return Entry.EQUAL if found[0].digest == digest else Entry.FOREIGN
+        return Entry.CURRENT if found[0].digest == wanted else Entry.STALE
+    return Entry.EQUAL if found[0].digest == wanted else Entry.FOREIGN
 
 
 def entries(workload: Workload, wanted: Wanted) -> dict[tuple[str, str], Entry]:
@@ -104,7 +106,7 @@ def entries(workload: Workload, wanted: Wanted) -> dict[tuple[str, str], Entry]:
         container = workload.container(name)
         ours = recorded(workload.record, name)
         for variable, value in variables.items() if container else ():
-            state = entry(container, ours.get(variable), variable, value_hash(value))  # type: ignore[arg-type]  # the loop is empty without a container
+            state = entry(container, ours.get(variable), variable, digest(value))  # type: ignore[arg-type]  # the loop is empty without a container
             # Somebody applies our old value as their own by now; theirs wins, as any other would.
             taken_over = state is Entry.STALE and (name, variable) in workload.co_owned
             states[name, variable] = Entry.FOREIGN if taken_over else state
@@ -122,7 +124,7 @@ def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
     With `remove`, entries that are still ours and no longer wanted go; otherwise they stay as they are.
     """
     states = entries(workload, wanted)
-    upserts: dict[str, dict[str, str]] = {}
+    upserts: dict[str, dict[str, Value]] = {}
     for (container, variable), state in states.items():
         if state in (Entry.ABSENT, Entry.STALE):
             upserts.setdefault(container, {})[variable] = wanted[container][variable]
@@ -131,12 +133,12 @@ def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
     if not upserts and not deletes:
         return Changes(None, False, conflicts)
     record = _next_record(workload, states, wanted, deletes)
-    return Changes(_patch(workload, upserts, deletes, record), bool(deletes), conflicts)
+    return Changes(merge_patch(workload, upserts, deletes, record), bool(deletes), conflicts)
 
 
 def fingerprint(wanted: Wanted) -> str:
     """Short digest of values and where they belong: equal means that nothing else is wanted."""
-    listed = sorted((c, sorted(variables.items())) for c, variables in wanted.items() if variables)
+    listed = sorted((c, sorted((n, digest(v)) for n, v in entries.items())) for c, entries in wanted.items() if entries)
     return value_hash(json.dumps(listed))
 
 
@@ -209,30 +211,7 @@ def _next_record(
         kept = {name: digest for name, digest in still_ours(workload, container).items() if name not in gone}
         for variable, value in wanted.get(container.name, {}).items():
             if states[container.name, variable] in (Entry.ABSENT, Entry.STALE, Entry.CURRENT):
-                kept[variable] = value_hash(value)
+                kept[variable] = digest(value)
         if kept:
             record[container.name] = dict(sorted(kept.items()))
     return record
-
-
-def _patch(
-    workload: Workload,
-    upserts: Mapping[str, Mapping[str, str]],
-    deletes: Mapping[str, list[str]],
-    record: Mapping[str, Mapping[str, str]],
-) -> dict[str, Any]:
-    """A strategic merge patch; its resourceVersion makes any race a 409 instead of a lost edit."""
-    containers = []
-    for container in workload.containers:
-        env: list[dict[str, str]] = [
-            {"name": name, "value": value} for name, value in upserts.get(container.name, {}).items()
-        ]
-        env += [{"name": name, "$patch": "delete"} for name in deletes.get(container.name, ())]
-        if env:
-            containers.append({"name": container.name, "env": env})
-    text = json.dumps(record, separators=(",", ":"), sort_keys=True) if record else None
-    template = {"metadata": {"annotations": {ANNOTATION_INJECTED: text}}, "spec": {"containers": containers}}
-    return {
-        "metadata": {"resourceVersion": workload.resource_version},
-        **BY_KIND[workload.ref.kind].around(template),
-    }

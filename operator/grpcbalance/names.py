@@ -31,6 +31,7 @@ ANNOTATION_CLIENT: Final = f"{GROUP}/client"
 ANNOTATION_CONTAINERS: Final = f"{GROUP}/containers"
 ANNOTATION_PAUSED: Final = f"{GROUP}/paused"
 ANNOTATION_ON_REMOVE: Final = f"{GROUP}/on-remove"
+ANNOTATION_XDS: Final = f"{GROUP}/xds"
 ANNOTATION_INJECTED: Final = f"{GROUP}/injected"
 # What a person may set on a workload; everything else under our prefix is a misspelling.
 OPT_IN_ANNOTATIONS: Final = (
@@ -39,6 +40,7 @@ OPT_IN_ANNOTATIONS: Final = (
     ANNOTATION_CONTAINERS,
     ANNOTATION_PAUSED,
     ANNOTATION_ON_REMOVE,
+    ANNOTATION_XDS,
 )
 
 # On our headless Service: whose it is, and since when nothing refers to it any more (RFC 3339).
@@ -106,6 +108,23 @@ MESH_KEYS: Final = frozenset(
 
 SERVER_PREFIX: Final = "GRPC_SERVER"
 
+# What clients on xDS get: these three are the libraries' own (gRFC A27, A97), the others are what ours refer to.
+BOOTSTRAP: Final = "GRPC_XDS_BOOTSTRAP_CONFIG"
+BOOTSTRAP_FILE: Final = "GRPC_XDS_BOOTSTRAP"
+CALL_CREDENTIALS: Final = "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS"
+POD_NAME: Final = "GRPCBALANCE_POD_NAME"
+ZONE: Final = "GRPCBALANCE_ZONE"
+# The volume with the token and the authority's certificate, where it is mounted, and the key of that certificate.
+PROOF_VOLUME: Final = "grpcbalance-xds"
+PROOF_PATH: Final = "/var/run/secrets/grpcbalance.dev/xds"
+AUTHORITY_KEY: Final = "ca.crt"
+# The ConfigMap with it, in the namespaces of clients.
+AUTHORITY: Final = "grpcbalance-xds-ca"
+# Of tokens for the look-aside balancer, and its ports in manifests/xds.
+AUDIENCE: Final = "grpcbalance-xds"
+PLAINTEXT_PORT: Final = 18000
+TLS_PORT: Final = 18001
+
 
 def variable_stem(service: str) -> str:
     """The middle of a client's variable names: `orders-v2` becomes `ORDERS_V2`."""
@@ -125,6 +144,11 @@ def headless_name(service: str) -> str:
 def cluster_host(service_name: str, namespace: str) -> str:
     """`<service>.<namespace>.svc`: the part of a Service's DNS name that no cluster domain changes."""
     return f"{service_name}.{namespace}.svc"
+
+
+def xds_target(balanced: str, namespace: str, port: int) -> str:
+    """`xds:///<object>.<namespace>:<container port>`. Three slashes: else an authority would stand there (gRFC A47)."""
+    return f"xds:///{balanced}.{namespace}:{port}"
 
 
 def xds_host(balanced: str, namespace: str) -> str:

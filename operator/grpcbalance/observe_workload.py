@@ -11,10 +11,19 @@ from typing import Any, TypeVar
 
 from .kinds import BY_KIND
 from .model import Container, ContainerPort, EnvVar, Record, Rollout, Workload, WorkloadRef
-from .names import ANNOTATION_INJECTED, ANNOTATION_PREFIX, FIELD_MANAGER, value_hash, xds_host
+from .names import (
+    ANNOTATION_INJECTED,
+    ANNOTATION_PREFIX,
+    FIELD_MANAGER,
+    PROOF_PATH,
+    PROOF_VOLUME,
+    value_hash,
+    xds_host,
+)
 from .observe import Raw, mesh_keys, pairs, ref_of
 from .observe_mesh import http_proxy, native_sidecars
 from .observe_rollout import replacing
+from .values import PROOF, field_digest, proof_digest
 
 # Bounded as DNS labels are, and begun only where a label may begin: anybody's env is read, of any length, and an
 # unbounded pattern would take minutes for some.
@@ -46,7 +55,7 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         resource_version=meta["resourceVersion"],
         annotations=pairs(annotations),
         labels=pairs((template.get("metadata") or {}).get("labels")),
-        containers=tuple(_container(c, template["spec"]) for c in containers),
+        containers=tuple(_container(c, template["spec"], record) for c in containers),
         record=record,
         record_malformed=malformed,
         settled=record if replaced.rollout is Rollout.COMPLETE else None,
@@ -93,11 +102,11 @@ def _writer(meta: Raw) -> tuple[str, str]:
     return time, intern(manager)
 
 
-def _container(raw: Raw, pod: Raw) -> Container:
+def _container(raw: Raw, pod: Raw, record: Record) -> Container:
     return Container(
         name=raw["name"],
         ports=tuple(ContainerPort(p.get("name", ""), p["containerPort"]) for p in raw.get("ports") or ()),
-        env=tuple(_env_var(entry) for entry in raw.get("env") or ()),
+        env=(*(_env_var(entry) for entry in raw.get("env") or ()), *_proofs(raw, pod, record)),
         pre_stop_seconds=min(_pre_stop_seconds(raw), pod.get("terminationGracePeriodSeconds", 30)),
         env_from=bool(raw.get("envFrom")),
         http_proxy=http_proxy(raw),
@@ -107,7 +116,25 @@ def _container(raw: Raw, pod: Raw) -> Container:
 def _env_var(raw: Raw) -> EnvVar:
     # Only a fingerprint is kept: values may be long, or secret, and are only ever compared. Thousands of workloads
     # have the same few names and values, hence interned: each is in memory once.
-    return EnvVar(intern(raw["name"]), None if raw.get("valueFrom") else intern(value_hash(raw.get("value", ""))))
+    source = raw.get("valueFrom")
+    if not source:
+        return EnvVar(intern(raw["name"]), intern(value_hash(raw.get("value", ""))))
+    field = source.get("fieldRef") or {}
+    # v1 is what the API server fills in.
+    known = "fieldPath" in field and field.get("apiVersion", "v1") == "v1"
+    return EnvVar(intern(raw["name"]), intern(field_digest(field["fieldPath"])) if known else None)
+
+
+def _proofs(raw: Raw, pod: Raw, record: Record) -> Iterator[EnvVar]:
+    """The volume of our volume's name, as one more thing that a container has under a name."""
+    volume = next((v for v in pod.get("volumes") or () if v["name"] == PROOF_VOLUME), None)
+    mounts = [m for m in raw.get("volumeMounts") or () if m["name"] == PROOF_VOLUME or m["mountPath"] == PROOF_PATH]
+    for mount in mounts:
+        yield EnvVar(PROOF, intern(proof_digest(mount, volume or {})))
+    ours = any(PROOF in dict(variables) for _, variables in record)
+    if volume is not None and not mounts and not ours:
+        # Somebody else's: to mount it here would mean to change it.
+        yield EnvVar(PROOF, intern(proof_digest(None, volume)))
 
 
 def _pre_stop_seconds(raw: Raw) -> float:
@@ -163,13 +190,18 @@ def _co_owned(kind: str, meta: Raw, record: Record) -> Iterator[tuple[str, str]]
     template = tuple(f"f:{step}" for step in BY_KIND[kind].template)
     for container, variables in record:
         for name, _ in variables:
-            path = (*template, "f:spec", "f:containers", _key(container), "f:env", _key(name))
+            path = (*template, "f:spec", "f:containers", _key(container), *_field(name))
             if (container, name) in applied or any(_has(fields, path) for fields in others):
                 yield container, name
 
 
-def _key(name: str) -> str:
-    return f'k:{{"name":{json.dumps(name)}}}'
+def _field(name: str) -> tuple[str, str]:
+    """Where managedFields tell of what a record lists."""
+    return ("f:volumeMounts", _key(PROOF_PATH, "mountPath")) if name == PROOF else ("f:env", _key(name))
+
+
+def _key(name: str, key: str = "name") -> str:
+    return f'k:{{"{key}":{json.dumps(name)}}}'
 
 
 def _has(fields: Any, path: tuple[str, ...]) -> bool:
@@ -185,9 +217,14 @@ def _last_applied(kind: str, meta: Raw) -> set[tuple[str, str]]:
     text = (meta.get("annotations") or {}).get("kubectl.kubernetes.io/last-applied-configuration")
     try:
         containers = BY_KIND[kind].pod_template(json.loads(text))["spec"].get("containers") if text else None
-        return {(c["name"], e["name"]) for c in containers or () for e in c.get("env") or ()}
+        return {(c["name"], name) for c in containers or () for name in _applied_names(c)}
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return set()
+
+
+def _applied_names(container: Raw) -> Iterator[str]:
+    yield from (entry["name"] for entry in container.get("env") or ())
+    yield from (PROOF for mount in container.get("volumeMounts") or () if mount["mountPath"] == PROOF_PATH)
 
 
 def failed(workload: Workload) -> Workload:

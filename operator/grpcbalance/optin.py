@@ -15,6 +15,7 @@ from .names import (
     ANNOTATION_ON_REMOVE,
     ANNOTATION_PAUSED,
     ANNOTATION_SERVER,
+    ANNOTATION_XDS,
     OPT_IN_ANNOTATIONS,
 )
 
@@ -34,13 +35,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class OptIn:
-    """A workload's wishes. With any `problems` nothing of it is acted on, and nothing is taken away."""
+    """A workload's wishes. With any `problems` nothing of it is acted on, and nothing is taken away.
+
+    `xds`: its programs speak xDS, and connect as the installer says ("ready") or in plain text ("plaintext"); None:
+    nothing is known of them.
+    """
 
     server: Ref | None
     clients: tuple[Ref, ...]
     containers: tuple[str, ...]
     paused: bool
     keep: bool
+    xds: str | None
     problems: tuple[Problem, ...]
 
     @property
@@ -68,6 +74,7 @@ def read_opt_in(workload: Workload) -> OptIn:
         containers=_containers(workload, problems),
         paused=_choice(workload, ANNOTATION_PAUSED, ("true", "false"), problems) == "true",
         keep=_choice(workload, ANNOTATION_ON_REMOVE, ("Keep", "Remove"), problems) == "Keep",
+        xds=_choice(workload, ANNOTATION_XDS, ("ready", "plaintext"), problems),
         problems=tuple(problems),
     )
 

@@ -15,10 +15,11 @@ from .api import CONFIGURED, PENDING, REFUSED, Reason
 from .failures import has_failed
 from .inject import Entry
 from .model import Ref, Role, Rollout, Workload, WorkloadRef
-from .names import ANNOTATION_PAUSED, value_hash
+from .names import ANNOTATION_PAUSED
 from .optin import OptIn, Problem, read_opt_in
 from .roles import RoleState, ServiceState, Situation, read_roles
 from .safety import is_safe, unsafe_message
+from .values import Value, digest
 
 # For Situation.carried: nothing is remembered, but status says that it was configured with these values.
 ANYTHING = "*"
@@ -40,6 +41,7 @@ _REFUSALS = frozenset(
         Reason.NAMESPACE_NOT_ALLOWED,
         Reason.API_REFUSED,
         Reason.CONTESTED,
+        Reason.XDS_NOT_OPEN,
     }
 )
 
@@ -134,13 +136,13 @@ def _whole(problem: Problem) -> Finding:
 
 
 def _state(reason: Reason) -> str:
-    if reason in (Reason.CONFIGURED, Reason.UNMANAGED):
+    if reason in (Reason.CONFIGURED, Reason.UNMANAGED, Reason.STAYS_ON_DNS):
         return CONFIGURED
     return REFUSED if reason in _REFUSALS else PENDING
 
 
-def _merge(parts: Iterable[RoleState]) -> dict[str, dict[str, str]]:
-    merged: dict[str, dict[str, str]] = {}
+def _merge(parts: Iterable[RoleState]) -> dict[str, dict[str, Value]]:
+    merged: dict[str, dict[str, Value]] = {}
     for part in parts:
         for container, variables in part.wanted.items():
             merged.setdefault(container, {}).update(variables)
@@ -213,7 +215,7 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
         listed = ", ".join(f"{variable} (container {container})" for container, variable in foreign)
         return Problem(Reason.ENV_CONFLICT, f"has its own {listed}; it wins. Remove it to use the injected value")
     if workload.rollout is Rollout.COMPLETE or _settled(part, workload):
-        return Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
+        return part.configured or Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
     if workload.rollout is Rollout.WAITING:
         return Problem(Reason.ON_DELETE, _ON_DELETE)
     failure = f": {workload.failure}" if workload.failure else ""
@@ -227,7 +229,7 @@ def _settled(part: RoleState, workload: Workload) -> bool:
     if workload.settled is None:
         return False
     return all(
-        inject.recorded(workload.settled, container).get(variable) == value_hash(value)
+        inject.recorded(workload.settled, container).get(variable) == digest(value)
         for container, variables in part.wanted.items()
         for variable, value in variables.items()
         if variable in inject.recorded(workload.record, container)

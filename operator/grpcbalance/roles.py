@@ -6,16 +6,18 @@ Pure. `read_roles` looks at one role after the other; `plan` merges them into on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from . import inject
+from . import inject, migration
 from .api import Reason
+from .balancer import Balancer
 from .desired import Resolution, resolve, serving
 from .failures import failed_rollouts
 from .inject import Entry, choose_containers
+from .lookaside.seen import Seen
 from .model import Ref, Role, ServiceSnapshot, Workload, WorkloadRef
-from .names import value_hash
 from .optin import OptIn, Problem, read_opt_in
+from .values import Value, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class ServiceState:
     serving: bool
     servers_settled: bool
     failed: tuple[WorkloadRef, ...] = ()
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,22 @@ class Situation:
     taken: Problem | None = None
     # The operator sees no other namespace than the workload's.
     one_namespace: bool = False
+    balancer: Balancer = field(default_factory=Balancer)
 
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
-    """One role towards one service: its containers and values, or the problem that blocks it."""
+    """One role towards one service: its containers and values, or the problem that blocks it.
+
+    `configured` is what is told of it when all is done.
+    """
 
     ref: Ref
     role: Role
     containers: tuple[str, ...] = ()
-    variables: Mapping[str, str] | None = None
+    variables: Mapping[str, Value] | None = None
     problem: Problem | None = None
+    configured: Problem | None = None
 
     @property
     def wanted(self) -> inject.Wanted:
@@ -79,6 +87,7 @@ def service_state(snapshot: ServiceSnapshot, cluster_domain: str) -> ServiceStat
         resolution=resolution,
         serving=serving(snapshot, resolution),
         failed=failed_rollouts(snapshot),
+        seen=snapshot.seen,
         servers_settled=all(_server_settled(server, resolution) for server in snapshot.servers),
     )
 
@@ -124,8 +133,8 @@ def _roles(
             parts.append(_server_part(workload, opt_in, state.resolution, ref))
         else:
             rolls_anyway = any(not inject.carries(workload, p.wanted) for p in parts if p.role is Role.SERVER)
-            waited = situation.server_wait if rolls_anyway else situation.waited
-            parts.append(_client_part(workload, opt_in, state, state.resolution, waited >= situation.server_wait))
+            waited = replace(situation, waited=situation.server_wait) if rolls_anyway else situation
+            parts.append(_client_part(workload, opt_in, state, state.resolution, waited))
     return parts
 
 
@@ -167,37 +176,49 @@ def _server_part(workload: Workload, opt_in: OptIn, resolution: Resolution, ref:
 
 
 def _client_part(
-    workload: Workload, opt_in: OptIn, state: ServiceState, resolution: Resolution, waited_enough: bool
+    workload: Workload, opt_in: OptIn, state: ServiceState, resolution: Resolution, situation: Situation
 ) -> RoleState:
     chosen = choose_containers(workload, opt_in.containers, Role.CLIENT, resolution.port)
     if isinstance(chosen, Problem):
         return RoleState(state.ref, Role.CLIENT, problem=chosen)
-    part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables)
+    move = migration.move(workload, opt_in, resolution, situation.balancer)
+    if move is not None:
+        part = RoleState(state.ref, Role.CLIENT, chosen, move.values)
+        problem = migration.barred(workload, part.wanted, move, resolution)
+        return replace(part, problem=problem or _awaited(workload, part, state, resolution, situation))
+    stays = migration.STAYS if resolution.discovery == "XDS" else None
+    part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables, configured=stays)
+    return replace(part, problem=_awaited(workload, part, state, resolution, situation))
+
+
+def _awaited(
+    workload: Workload, part: RoleState, state: ServiceState, resolution: Resolution, situation: Situation
+) -> Problem | None:
+    """What a client waits for before its values are written."""
     if not _is_due(workload, part) or _points_there(workload, part, resolution):
         # Where the user's own values stand in place of ours there is nothing to wait for.
-        return part
+        return None
     if not resolution.port_confirmed:
         why = f"no annotated server declares port {resolution.port}; annotate the server, or use a serviceRef"
-        return replace(part, problem=Problem(Reason.PORT_NOT_CONFIRMED, why))
+        return Problem(Reason.PORT_NOT_CONFIRMED, why)
     if not state.serving:
-        why = f"{resolution.target} has no ready endpoint yet"
-        return replace(part, problem=Problem(Reason.TARGET_NOT_SERVING, why))
-    if not state.servers_settled and not waited_enough:
+        return Problem(Reason.TARGET_NOT_SERVING, f"{_target(part, resolution)} has no ready endpoint yet")
+    if not state.servers_settled and situation.waited < situation.server_wait:
         why = "servers are configured first, so that new pods will be noticed"
-        return replace(part, problem=Problem(Reason.WAITING_FOR_SERVERS, why))
-    return part
+        return Problem(Reason.WAITING_FOR_SERVERS, why)
+    on_xds = _target(part, resolution).startswith("xds:")
+    return migration.awaited(state.seen) if on_xds else None
+
+
+def _target(part: RoleState, resolution: Resolution) -> str:
+    return str((part.variables or {}).get(resolution.target_variable, ""))
 
 
 def _points_there(workload: Workload, part: RoleState, resolution: Resolution) -> bool:
     """Whether every container already has the target: then a change of other values needs no waiting."""
-    targets = {name: value for name, value in resolution.client_variables.items() if resolution.host in value}
-    # The authority may contain the host of another Service, never this one, so `targets` is the target alone.
-    digests = {(name, value_hash(value)) for name, value in targets.items()}
-    for name in part.containers:
-        container = workload.container(name)
-        if container is None or not digests <= {(v.name, v.digest or "") for v in container.env}:
-            return False
-    return True
+    target = (resolution.target_variable, digest(_target(part, resolution)))
+    containers = (workload.container(name) for name in part.containers)
+    return all(found is not None and target in {(v.name, v.digest) for v in found.env} for found in containers)
 
 
 def _checked(part: RoleState, workload: Workload) -> RoleState:
@@ -217,17 +238,19 @@ def _seen_from(service: Ref, other: Ref) -> str:
 
 
 def _without_clashes(parts: list[RoleState]) -> list[RoleState]:
-    """Refuse every role that shares a variable name with another one in the same container."""
-    users: dict[tuple[str, str], list[RoleState]] = {}
+    """Refuse every role that wants another value than another one under the same name in the same container."""
+    users: dict[tuple[str, str], list[tuple[RoleState, Value]]] = {}
     for part in parts:
         for container, variables in part.wanted.items():
-            for variable in variables:
-                users.setdefault((container, variable), []).append(part)
+            for variable, value in variables.items():
+                users.setdefault((container, variable), []).append((part, value))
+    # Equal values, such as the bootstrap of all clients on xDS, are no clash.
+    contested = {key: [part for part, _ in by] for key, by in users.items() if len({value for _, value in by}) > 1}
     result = []
     for part in parts:
-        shared = next((key for key, by in users.items() if part in by and len(by) > 1), None)
+        shared = next((key for key, by in contested.items() if part in by), None)
         if shared is not None and part.problem is None:
-            others = ", ".join(_seen_from(part.ref, other.ref) for other in users[shared] if other is not part)
+            others = ", ".join(_seen_from(part.ref, other.ref) for other in contested[shared] if other is not part)
             why = f"{shared[1]} would also be set for {others}; rename one of them in the object's env"
             part = replace(part, problem=Problem(Reason.VARIABLE_CLASH, why))  # noqa: PLW2901  # the list holds what became of it
         result.append(part)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .api import Client, Server, milliseconds
-from .api.client import DurationVariable, NamedVariable, TargetVariable
+from .api.client import DurationVariable, NamedVariable
 from .names import SERVER_PREFIX, client_prefix
 from .service_config import service_config
 
@@ -34,12 +34,17 @@ class Target:
         return {"URI": self.uri(), "HostPort": f"{self.host}:{self.port}", "Host": self.host}[form]
 
 
+def target_variable(service: str, client: Client) -> str:
+    """Name of the variable with the target."""
+    return client.env.target.name or f"{client_prefix(service)}_TARGET"
+
+
 def client_variables(service: str, client: Client, target: Target, authority: str) -> dict[str, str]:
-    """Variables of a client of `service`. Raises ServiceConfigError or VariableClashError."""
+    """Variables of a client of `service` on DNS. Raises ServiceConfigError or VariableClashError."""
     prefix, env = client_prefix(service), client.env
     keepalive = client.keepalive
     pairs: list[tuple[str, str] | None] = [
-        _target(prefix, env.target, target),
+        (target_variable(service, client), target.render(env.target.format)),
         _text(f"{prefix}_AUTHORITY", env.authority, authority),
         _text(f"{prefix}_SERVICE_CONFIG", env.service_config, service_config(client)),
         _duration(f"{prefix}_MIN_RESOLUTION_INTERVAL", env.min_resolution_interval, client.min_resolution_interval),
@@ -95,10 +100,6 @@ def _collect(pairs: Iterable[tuple[str, str] | None]) -> dict[str, str]:
         raise VariableClashError(f"{name} would be injected twice; give one of them another name in env")
     # The kubelet expands $(NAME) in values; $$ is its escape for a plain $.
     return {name: value.replace("$", "$$") for name, value in present}
-
-
-def _target(prefix: str, variable: TargetVariable, target: Target) -> tuple[str, str]:
-    return variable.name or f"{prefix}_TARGET", target.render(variable.format)
 
 
 def _text(default: str, variable: NamedVariable, value: str) -> tuple[str, str] | None:

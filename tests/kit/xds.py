@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any, Final
 
-from grpcbalance.xds.tokens import AUDIENCE
+from grpcbalance.names import AUDIENCE
 from lab import Cluster, Lab
 from lab.install import NAMESPACE, XDS_DEPLOYMENT
 from lab.pki import Authority

@@ -108,6 +108,11 @@ class Spec(ApiModel):
                 "the headless host",
                 ".client.authority",
             ),
+            (
+                "self.discovery == 'DNS' || self.client.env.target.format == 'URI'",
+                "must be URI with discovery XDS: a target of xDS is told by its scheme",
+                ".client.env.target.format",
+            ),
         )
     )
 
@@ -129,8 +134,8 @@ class Spec(ApiModel):
     service_name: ServiceName | None = Field(None, description="Name of the headless Service; default <name>-headless.")
     discovery: Literal["DNS", "XDS"] = Field(
         "DNS",
-        description="How clients find endpoints. Only DNS is available in this version.",
-        json_schema_extra=rules(("self == 'DNS'", "XDS is not available in this version; use DNS")),
+        description="How clients find endpoints. XDS: those whose workloads are annotated grpcbalance.dev/xds ask the "
+        "look-aside balancer, all others DNS.",
     )
     client: Client = Field(Client(), description="What clients are told.")
     server: Server = Field(

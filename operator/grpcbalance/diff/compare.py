@@ -20,33 +20,52 @@ def container_changes(kind: str, raw: Mapping[str, Any], patch: Mapping[str, Any
     template = BY_KIND[kind].pod_template
     live = {container["name"]: container for container in template(raw)["spec"]["containers"]}
     return tuple(
-        ContainerChange(name=c["name"], variables=tuple(_variable(live[c["name"]], entry) for entry in c["env"]))
+        ContainerChange(name=c["name"], variables=tuple(_variables(live[c["name"]], c)))
         for c in template(patch)["spec"]["containers"]
     )
 
 
-def _variable(container: Mapping[str, Any], entry: Mapping[str, Any]) -> VariableChange:
+def _variables(container: Mapping[str, Any], patch: Mapping[str, Any]) -> Iterator[VariableChange]:
     # An upsert is of what is absent or ours, a deletion of what is ours: the old value is one that we wrote.
-    values = [found.get("value", "") for found in container.get("env") or () if found["name"] == entry["name"]]
-    old, new = values[0] if values else None, entry.get("value")
-    change: Literal["Add", "Change", "Remove"]
-    change = "Remove" if "$patch" in entry else "Add" if old is None else "Change"
-    return VariableChange(name=entry["name"], change=change, old=old, new=new)
+    for key, list_, text in (("name", "env", _text), ("mountPath", "volumeMounts", _mounted)):
+        there = {entry[key]: text(entry) for entry in container.get(list_) or ()}
+        for entry in patch.get(list_, ()):
+            old, removed = there.get(entry[key]), "$patch" in entry
+            change: Literal["Add", "Change", "Remove"]
+            change = "Remove" if removed else "Add" if old is None else "Change"
+            yield VariableChange(name=entry[key], change=change, old=old, new=None if removed else text(entry))
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    field = (entry.get("valueFrom") or {}).get("fieldRef")
+    return f"<{field['fieldPath']}>" if field else str(entry.get("value", ""))
+
+
+def _mounted(entry: Mapping[str, Any]) -> str:
+    return f"<volume {entry.get('name')}>"
 
 
 def patched(kind: str, raw: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The workload after a patch of `inject.changes`: its env entries by name, its annotations by key."""
+    """The workload after a patch of `inject.changes`: entries of its lists by name, its annotations by key."""
     made = copy.deepcopy(dict(raw))
     template, change = BY_KIND[kind].pod_template(made), BY_KIND[kind].pod_template(patch)
     meta = template.get("metadata") or {}
     annotations = (meta.get("annotations") or {}) | change["metadata"]["annotations"]
     template["metadata"] = {**meta, "annotations": {key: v for key, v in annotations.items() if v is not None}}
-    entries = {container["name"]: container["env"] for container in change["spec"]["containers"]}
+    changes = {container["name"]: container for container in change["spec"]["containers"]}
     for container in template["spec"]["containers"]:
-        named = {entry["name"]: entry for entry in entries.get(container["name"], ())}
-        kept = [entry for entry in container.get("env") or () if entry["name"] not in named]
-        container["env"] = [*(entry for entry in named.values() if "$patch" not in entry), *kept]
+        for key, list_ in (("name", "env"), ("mountPath", "volumeMounts")):
+            _merge(container, changes.get(container["name"], {}), list_, key)
+    _merge(template["spec"], change["spec"], "volumes", "name")
     return made
+
+
+def _merge(there: dict[str, Any], patch: Mapping[str, Any], list_: str, key: str) -> None:
+    """Entries of a list by their key, new ones first."""
+    named = {entry[key]: entry for entry in patch.get(list_, ())}
+    kept = [entry for entry in there.get(list_) or () if entry[key] not in named]
+    if named:
+        there[list_] = [*(entry for entry in named.values() if "$patch" not in entry), *kept]
 
 
 def service_changes(live: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> tuple[FieldChange, ...]:

@@ -119,6 +119,17 @@ def _variables(kind: str, body: Mapping[str, Any]) -> str:
     """The variables of a patch, container by container."""
     told = []
     for container in BY_KIND[kind].pod_template(body)["spec"]["containers"]:
-        entries = (f"-{e['name']}" if "$patch" in e else f"+{e['name']}={e['value']}" for e in container["env"])
+        entries = (_entry(e) for e in (*container.get("env", ()), *container.get("volumeMounts", ())))
         told.append(f"container {container['name']}: {' '.join(entries)}")
     return f"patch {'; '.join(told)}"
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    name = entry.get("name") or entry["mountPath"]
+    if "$patch" in entry:
+        return f"-{name}"
+    if "mountPath" in entry:
+        return f"+volume {name} at {entry['mountPath']}"
+    return f"+{name}=" + (
+        f"<{entry['valueFrom']['fieldRef']['fieldPath']}>" if "valueFrom" in entry else entry["value"]
+    )

@@ -14,13 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from grpcbalance.errors import KubeError
+from grpcbalance.names import AUDIENCE
 from grpcbalance.recent import Recent
 
 from .clients import Identity
 from .server import RefusedError, UnavailableError
 
-# Asked for by the projected volume, and by the review: a token for somebody else is none for us.
-AUDIENCE: Final = "grpcbalance-xds"
 # Seconds for which an answer counts without being asked for again, and seconds for which it counts while it cannot be.
 FRESH: Final = 60.0
 STALE: Final = 3600.0

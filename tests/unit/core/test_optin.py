@@ -19,13 +19,14 @@ def read(**annotations: str) -> OptIn:
 
 
 def test_full_opt_in() -> None:
-    opt_in = read(server="orders", client="payments, stock,payments", containers="app, web", paused="true")
+    opt_in = read(server="orders", client="payments, stock,payments", containers="app, web", paused="true", xds="ready")
     assert opt_in == OptIn(
         server=Ref("shop", "orders"),
         clients=(Ref("shop", "payments"), Ref("shop", "stock")),
         containers=("app", "web"),
         paused=True,
         keep=False,
+        xds="ready",
         problems=(),
     )
 

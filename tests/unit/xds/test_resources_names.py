@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpcbalance.xds.resources.names import Name, cluster_name, listener_name, parse, target
+from grpcbalance.names import xds_target
+from grpcbalance.xds.resources.names import Name, cluster_name, listener_name, parse
 
 ENDS = string.ascii_lowercase + string.digits
 MIDDLE = st.text(ENDS + "-", max_size=52)
@@ -60,5 +61,5 @@ def test_what_is_no_name(text: str) -> None:
 
 def test_all_is_named_as_the_client_calls_it() -> None:
     name = Name("orders", "shop", 5000)
-    assert target(name) == "xds:///orders.shop:5000"
+    assert xds_target(name.service, name.namespace, name.port) == "xds:///orders.shop:5000"
     assert listener_name(name) == cluster_name(name) == "orders.shop:5000"

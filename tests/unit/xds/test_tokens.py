@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from grpcbalance.errors import Retry
+from grpcbalance.names import AUDIENCE
 from grpcbalance.xds.clients import Identity
 from grpcbalance.xds.server import RefusedError, UnavailableError
-from grpcbalance.xds.tokens import AUDIENCE, FRESH, STALE, Tokens
+from grpcbalance.xds.tokens import FRESH, STALE, Tokens
 
 NOW = 1_795_000_000.0
 GOOD = {

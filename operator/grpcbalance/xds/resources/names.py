@@ -31,11 +31,6 @@ def parse(text: str) -> Name | None:
     return Name(found[1], found[2], int(found[3]))
 
 
-def target(name: Name) -> str:
-    """What a client dials. Three slashes: between two and three would stand an authority of the bootstrap (A47)."""
-    return f"xds:///{name}"
-
-
 def listener_name(name: Name) -> str:
     """Name of the listener: what stands after `xds:///`, unless the bootstrap has a template for it (A27)."""
     return str(name)

@@ -1,0 +1,81 @@
+"""Whom an object with `discovery: XDS` moves to the look-aside balancer, and what has to be there first. Pure.
+
+A program without xDS in it would fail every call, so only workloads that say that theirs have it are moved; all others
+stay on DNS under the same object. Nothing is done by halves: a client with a target of xDS and somebody else's
+bootstrap would ask somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from . import inject
+from .api import Reason
+from .balancer import Balancer
+from .desired import Resolution
+from .inject import Entry
+from .lookaside.seen import Seen
+from .model import Workload
+from .names import ANNOTATION_XDS, BOOTSTRAP_FILE
+from .optin import OptIn, Problem
+from .values import Value
+
+_PLAINTEXT: Final = "plaintext"
+# Said of a client that stays on DNS and is configured as such.
+STAYS: Final = Problem(
+    Reason.STAYS_ON_DNS,
+    'stays on DNS. Once its program has xDS in it (Go: import _ "google.golang.org/grpc/xds"; Java: dependency '
+    "io.grpc:grpc-xds; Node.js: require('@grpc/grpc-js-xds').register(); Python: as it is), annotate it "
+    f"{ANNOTATION_XDS}: ready",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A client that is to be on xDS: what its containers get, and in which way it connects."""
+
+    values: Mapping[str, Value]
+    plaintext: bool
+
+
+def move(workload: Workload, opt_in: OptIn, resolution: Resolution, balancer: Balancer) -> Move | None:
+    """What a client is given to be on xDS; None when it is, or stays, on DNS."""
+    if resolution.discovery != "XDS" or opt_in.xds is None:
+        return None
+    plaintext = balancer.plaintext or opt_in.xds == _PLAINTEXT
+    target = {resolution.target_variable: resolution.target}
+    entries = balancer.entries(workload.ref.namespace, plaintext=plaintext)
+    return Move({**resolution.client_variables, **target, **entries}, plaintext)
+
+
+def barred(workload: Workload, wanted: inject.Wanted, plan: Move, resolution: Resolution) -> Problem | None:
+    """What only people can mend."""
+    if plan.plaintext and not resolution.open_to_all:
+        why = (
+            "in plain text nobody can tell who asks, so only services that let in everybody are served: set "
+            "spec.allowedClients.namespaces.from to All, or serve over TLS"
+        )
+        return Problem(Reason.XDS_NOT_OPEN, why)
+    for container in wanted:
+        found = workload.container(container)
+        if found is not None and any(variable.name == BOOTSTRAP_FILE for variable in found.env):
+            why = f"container {container} has its own {BOOTSTRAP_FILE}, which wins over what would be injected"
+            return Problem(Reason.ENV_CONFLICT, f"{why}; remove it to follow by xDS")
+    foreign = ", ".join(f"{name} (container {container})" for container, name in _foreign(workload, wanted))
+    if foreign:
+        why = f"has its own {foreign}; it wins, and nothing is injected beside it. Remove it to follow by xDS"
+        return Problem(Reason.ENV_CONFLICT, why)
+    return None
+
+
+def _foreign(workload: Workload, wanted: inject.Wanted) -> Iterator[tuple[str, str]]:
+    return (key for key, state in inject.entries(workload, wanted).items() if state is Entry.FOREIGN)
+
+
+def awaited(seen: Seen | None) -> Problem | None:
+    """What a client waits for before it is pointed at the look-aside balancer."""
+    if seen is None:
+        return Problem(Reason.XDS_NOT_SERVING, "the look-aside balancer was not asked yet")
+    return Problem(Reason.XDS_NOT_SERVING, seen.problem) if seen.problem else None

@@ -1,0 +1,83 @@
+"""A change of a pod template as a strategic merge patch: our variables, their record, and the volume. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .kinds import BY_KIND
+from .model import Workload
+from .names import ANNOTATION_INJECTED, BOOTSTRAP, POD_NAME, PROOF_PATH, PROOF_VOLUME, ZONE
+from .values import PROOF, FieldRef, Proof, Value
+
+
+def merge_patch(
+    workload: Workload,
+    upserts: Mapping[str, Mapping[str, Value]],
+    deletes: Mapping[str, list[str]],
+    record: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The patch. Its resourceVersion makes any race a 409 instead of a lost edit.
+
+    `upserts` and `deletes` are by container, `record` is what is ours afterwards.
+    """
+    containers = []
+    for container in workload.containers:
+        ours = record.get(container.name, {})
+        change = _container_patch(upserts.get(container.name, {}), deletes.get(container.name, ()), ours)
+        if change:
+            containers.append({"name": container.name, **change})
+    text = json.dumps(record, separators=(",", ":"), sort_keys=True) if record else None
+    spec: dict[str, Any] = {"containers": containers, **_volumes(upserts, deletes, record)}
+    template = {"metadata": {"annotations": {ANNOTATION_INJECTED: text}}, "spec": spec}
+    return {
+        "metadata": {"resourceVersion": workload.resource_version},
+        **BY_KIND[workload.ref.kind].around(template),
+    }
+
+
+def _container_patch(upserts: Mapping[str, Value], deletes: Iterable[str], record: Mapping[str, str]) -> dict[str, Any]:
+    """What changes of one container; `record` is what is ours afterwards."""
+    env: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = []
+    for name, value in upserts.items():
+        if isinstance(value, Proof):
+            mounts.append(value.mount())
+        else:
+            env.append(
+                {"name": name, **({"value": value} if isinstance(value, str) else {"valueFrom": value.source()})}
+            )
+    order = [{"name": name} for name in _ordered(upserts, record)] if _refers(upserts) else []
+    for name in deletes:
+        if name == PROOF:
+            mounts.append({"mountPath": PROOF_PATH, "$patch": "delete"})
+        else:
+            env.append({"name": name, "$patch": "delete"})
+    parts = {"$setElementOrder/env": order, "env": env, "volumeMounts": mounts}
+    return {key: value for key, value in parts.items() if value}
+
+
+def _refers(upserts: Mapping[str, Value]) -> bool:
+    """Whether the order matters: a merge puts new entries first, and `$(NAME)` is expanded of earlier ones only."""
+    return BOOTSTRAP in upserts or any(isinstance(value, FieldRef) for value in upserts.values())
+
+
+def _ordered(upserts: Mapping[str, Value], record: Mapping[str, str]) -> list[str]:
+    """Our variables that are written or referred to, each after those that it refers to."""
+    references = [name for name in (POD_NAME, ZONE) if name in record]
+    others = [name for name, value in upserts.items() if isinstance(value, str) and name != BOOTSTRAP]
+    return [*references, *([BOOTSTRAP] if BOOTSTRAP in record else []), *others]
+
+
+def _volumes(
+    upserts: Mapping[str, Mapping[str, Value]],
+    deletes: Mapping[str, list[str]],
+    record: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The pod's volume, with the first container that mounts it, and without it when the last one lets go."""
+    wanted = [value for values in upserts.values() for value in values.values() if isinstance(value, Proof)]
+    if wanted:
+        return {"volumes": [wanted[0].volume()]}
+    gone = any(PROOF in names for names in deletes.values()) and not any(PROOF in names for names in record.values())
+    return {"volumes": [{"name": PROOF_VOLUME, "$patch": "delete"}]} if gone else {}

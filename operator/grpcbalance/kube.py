@@ -21,9 +21,9 @@ from .answers import failure, parsed
 from .bucket import TokenBucket
 from .credentials import load_configuration
 from .errors import Conflict, Expired, Forbidden, Gone, Invalid, KubeError, Retry
-from .kinds import BY_KIND, WORKLOADS
+from .kinds import BY_KIND
 from .model import Ref, WorkloadRef
-from .names import API_VERSION, FIELD_MANAGER, KIND, PLURAL
+from .names import API_VERSION, AUTHORITY, AUTHORITY_KEY, FIELD_MANAGER, KIND, PLURAL
 from .observe_workload import hosts_in
 
 __all__ = ["Conflict", "Counts", "Expired", "Gone", "Invalid", "Kube", "KubeError", "Retry"]
@@ -36,16 +36,6 @@ _JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
-
-# What the methods below need: (API group, resource) -> verbs. manifests/ is compared with it.
-PERMISSIONS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
-    ("", "services"): frozenset({"create", "patch", "get", "delete"}),
-    **{(workload.group, workload.plural): frozenset({"patch"}) for workload in WORKLOADS},
-    ("grpcbalance.dev", f"{PLURAL}/status"): frozenset({"patch"}),
-    ("", "events"): frozenset({"create"}),
-    ("", "pods"): frozenset({"list"}),
-    ("batch", "jobs"): frozenset({"list"}),
-}
 
 
 class Counts(Protocol):
@@ -184,6 +174,11 @@ class Kube:
             hosts.update(*(_hosts(job["spec"]["template"]["spec"]) for job in page["items"] if not _finished(job)))
         return frozenset(hosts)
 
+    async def has_authority(self, namespace: str) -> bool:
+        """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
+        path = f"/api/v1/namespaces/{_part(namespace)}/configmaps/{AUTHORITY}"
+        return AUTHORITY_KEY in ((await self._get("configmaps", path) or {}).get("data") or {})
+
     async def serves(self, group: str, version: str, plural: str) -> bool:
         """Whether discovery tells of a kind now; False while that cannot be asked."""
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
@@ -210,6 +205,8 @@ class Kube:
         """Whether we are allowed something, in a namespace or ("") in all of them. It changes nothing."""
         name, _, subresource = resource.partition("/")
         attributes = {"verb": verb, "group": group, "resource": name, "namespace": namespace}
+        # The only one of its kind that we may read.
+        attributes |= {"name": AUTHORITY} if resource == "configmaps" else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -37,6 +37,12 @@ def merge_patch(
     }
 
 
+def mounts_proof(kind: str, patch: Mapping[str, Any]) -> bool:
+    """Whether pods would need the ConfigMap with the authority's certificate from this patch on."""
+    volumes = BY_KIND[kind].pod_template(patch)["spec"].get("volumes", ())
+    return any("projected" in volume for volume in volumes)
+
+
 def _container_patch(upserts: Mapping[str, Value], deletes: Iterable[str], record: Mapping[str, str]) -> dict[str, Any]:
     """What changes of one container; `record` is what is ours afterwards."""
     env: list[dict[str, Any]] = []

@@ -9,15 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 from .errors import KubeError
-from .kube import PERMISSIONS
+from .kinds import WORKLOADS
+from .names import PLURAL
 from .settings import Settings
 from .watched import VERBS, kinds_in
 
 logger = logging.getLogger(__name__)
+
+# What the methods of `kube` need: (API group, resource) -> verbs.
+PERMISSIONS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    ("", "services"): frozenset({"create", "patch", "get", "delete"}),
+    **{(workload.group, workload.plural): frozenset({"patch"}) for workload in WORKLOADS},
+    ("grpcbalance.dev", f"{PLURAL}/status"): frozenset({"patch"}),
+    ("", "configmaps"): frozenset({"get"}),
+    ("", "events"): frozenset({"create"}),
+    ("", "pods"): frozenset({"list"}),
+    ("batch", "jobs"): frozenset({"list"}),
+}
 
 CHECK_EVERY: Final = 60.0
 # While something is missing, and after something was forbidden.

@@ -42,6 +42,7 @@ _REFUSALS = frozenset(
         Reason.API_REFUSED,
         Reason.CONTESTED,
         Reason.XDS_NOT_OPEN,
+        Reason.XDS_NO_AUTHORITY,
     }
 )
 
@@ -124,7 +125,7 @@ def _findings(
 
 def _untold(findings: tuple[Finding, ...], gate: Problem | None, situation: Situation) -> tuple[Finding, ...]:
     """What keeps a patch back although no role tells of it: a removal concerns a role that is no more."""
-    problem = gate or (Problem(situation.refused_as, situation.refusal) if situation.refusal else None)
+    problem = gate or situation.refusal
     if problem is None or any(finding.reason is problem.reason for finding in findings):
         return ()
     return (_whole(problem),)
@@ -208,7 +209,7 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
     states = inject.entries(workload, part.wanted)
     if any(state in (Entry.ABSENT, Entry.STALE) for state in states.values()):
         if situation.refusal and gate is None:
-            return Problem(situation.refused_as, situation.refusal)
+            return situation.refusal
         return gate or Problem(Reason.PENDING, "the values are about to be written")
     foreign = [key for key, state in states.items() if state is Entry.FOREIGN]
     if foreign:

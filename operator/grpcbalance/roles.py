@@ -36,18 +36,16 @@ class ServiceState:
 class Situation:
     """What a decision depends on beside the objects: rollouts in flight, and how long this workload waited.
 
-    `refusal` is what the API server answered to the last write to this workload, if it refused, and `refused_as` the
-    reason that is told with it: --dry-run refuses in its place. `carried` is the
-    fingerprint of all values at the time when the template was last as wanted, if known; `taken` is why these are not
-    put back now when somebody took them away.
+    `refusal` is why the last write to this workload was refused, by the API server or, with --dry-run, in its place.
+    `carried` is the fingerprint of all values at the time when the template was last as wanted, if known; `taken` is
+    why these are not put back now when somebody took them away. `balancer` is where clients on xDS are pointed.
     """
 
     rollouts: int = 0
     max_rollouts: int = 10
     waited: float = 0.0
     server_wait: float = 300.0
-    refusal: str | None = None
-    refused_as: Reason = Reason.API_REFUSED
+    refusal: Problem | None = None
     carried: str | None = None
     taken: Problem | None = None
     # The operator sees no other namespace than the workload's.

@@ -41,6 +41,17 @@ class Settings:
         "DNS domain of the cluster, the end of every target. By default taken from the search list of "
         f"/etc/resolv.conf, else {DEFAULT_DOMAIN}.",
     )
+    xds_credentials: str = setting(
+        "token",
+        "How clients that are annotated grpcbalance.dev/xds: ready connect to the look-aside balancer: over TLS with a "
+        "token of their service account, or in plain text, which serves only objects that let in everybody.",
+        choices=("token", "plaintext"),
+    )
+    xds_fallback: str | None = setting(
+        None,
+        "Service of another look-aside balancer, NAME.NAMESPACE, for clients that cannot reach the first. Go, Java and "
+        "Python use it, Node.js never does.",
+    )
     server_wait: float = setting(
         300.0,
         "Seconds that a client waits at most for its servers to be configured first.",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpcbalance import names, observe, observe_workload
+from grpcbalance.balancer import Balancer
 from grpcbalance.model import Balanced, Service, Slice, Workload
 
 Raw = dict[str, Any]
@@ -271,3 +272,8 @@ def piece(raw: Raw) -> Slice:
     found = observe.endpoint_slice(raw)
     assert found is not None
     return found
+
+
+def balancer(**fields: Any) -> Balancer:
+    """Where the look-aside balancer is."""
+    return Balancer(**fields)

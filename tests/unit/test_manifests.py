@@ -17,7 +17,14 @@ from grpcbalance.api.scalars import FORBIDDEN_VARIABLES
 from grpcbalance.cli.operator import operator_command
 from grpcbalance.cli.settings import variable
 from grpcbalance.kinds import WORKLOADS
-from grpcbalance.names import ANNOTATION_INJECTED, ANNOTATION_OWNER_UID, LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY
+from grpcbalance.names import (
+    ANNOTATION_INJECTED,
+    ANNOTATION_OWNER_UID,
+    AUTHORITY,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE,
+    MANAGED_BY,
+)
 from grpcbalance.settings import Settings, split_address
 from grpcbalance.variables import Target, client_variables
 
@@ -74,7 +81,10 @@ def test_rights_are_exactly_those_that_the_code_needs(role: tuple[str, Path], se
 def test_no_rule_is_wide_or_dangerous(role: tuple[str, Path], settings: Settings) -> None:
     assert one(*role)["kind"] == ("ClusterRole" if settings.namespace is None else "Role")
     for rule in one(*role)["rules"]:
-        assert set(rule) == {"apiGroups", "resources", "verbs"}
+        # Of config maps one name: others may hold what is nobody's business.
+        named = {"resourceNames"} if rule["resources"] == ["configmaps"] else set()
+        assert set(rule) == {"apiGroups", "resources", "verbs"} | named
+        assert rule.get("resourceNames", [AUTHORITY]) == [AUTHORITY]
         assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
         assert not {"secrets", "pods/exec", "serviceaccounts/token", "roles", "clusterroles"} & set(rule["resources"])
         assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])

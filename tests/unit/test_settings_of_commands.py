@@ -71,8 +71,9 @@ COMMANDS = [
         Settings,
         PREFIX,
         0,
-        {"namespace": "all", "cluster_domain": "found", "kubeconfig": "found"},
-        {"namespace": "shop", "cluster_domain": "k8s.example", "http_address": "[::1]:9"},
+        {"namespace": "all", "cluster_domain": "found", "kubeconfig": "found", "xds_fallback": "none"},
+        {"namespace": "shop", "cluster_domain": "k8s.example", "http_address": "[::1]:9"}
+        | {"xds_fallback": "second.elsewhere"},
     ),
     Command(
         xds_command,

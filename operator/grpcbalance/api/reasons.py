@@ -115,6 +115,8 @@ class Reason(StrEnum):
     """The client waits until every replica of the look-aside balancer serves the target."""
     XDS_NOT_OPEN = "XdsNotOpen"
     """The client would connect in plain text, over which only services that let in everybody are served."""
+    XDS_NO_AUTHORITY = "XdsNoAuthority"
+    """The client's namespace lacks the certificate by which it would know the look-aside balancer."""
     WAITING_FOR_SERVERS = "WaitingForServers"
     """The client waits, for a bounded time, until the servers are configured."""
     ROLLOUT_LIMIT = "RolloutLimit"

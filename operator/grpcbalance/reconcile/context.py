@@ -11,6 +11,7 @@ from grpcbalance.assess import Assessor
 from grpcbalance.events import Note, Recorder, Regarding
 from grpcbalance.metrics import Metrics
 from grpcbalance.model import Key, Ref, WorkloadRef
+from grpcbalance.optin import Problem
 from grpcbalance.settings import Settings
 from grpcbalance.view import View
 
@@ -41,6 +42,9 @@ class Api(Protocol):
     async def patch_workload(self, ref: WorkloadRef, body: dict[str, Any]) -> dict[str, Any]:
         """Strategic merge patch; Conflict when its resourceVersion is stale."""
 
+    async def has_authority(self, namespace: str) -> bool:
+        """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
+
     async def apply_status(self, ref: Ref, uid: str, status: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply a GrpcBalancedService's status."""
 
@@ -68,7 +72,7 @@ class Context:
     clock: Clock
     enqueue: Callable[[Iterable[Key]], None]
     service_refusals: dict[Ref, str]
-    workload_refusals: dict[WorkloadRef, str]
+    workload_refusals: dict[WorkloadRef, Problem]
     # Permissions that the operator lacks, in a sentence, or empty; and whether it cannot see everything.
     missing: Callable[[], str] = str
     blind: Callable[[], bool] = bool

@@ -79,6 +79,10 @@ class DryRun:
         write = _Write("patch", BY_KIND[ref.kind].plural, about.ref)
         await self._keep_back(write, about, _variables(ref.kind, body))
 
+    async def has_authority(self, namespace: str) -> bool:
+        """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
+        return await self._api.has_authority(namespace)
+
     async def apply_status(self, ref: Ref, uid: str, status: dict[str, Any]) -> NoReturn:
         """Would write a status."""
         conditions = (f"{c['type']}={c['status']}/{c['reason']}" for c in status["conditions"])

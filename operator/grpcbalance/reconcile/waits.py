@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Final
 
 from grpcbalance.api import Reason
+from grpcbalance.balancer import Balancer
 from grpcbalance.model import Workload, WorkloadRef
 from grpcbalance.plan import Decision
 from grpcbalance.roles import Situation
+from grpcbalance.settings import Settings
 
 from .contests import Contests
 from .context import Context
@@ -38,10 +40,10 @@ class Waits:
             waited=0.0 if self._c.view.servers_in_line(ref) else now - self._since.get(ref, now),
             server_wait=0.0 if dry else self._c.settings.server_wait,
             refusal=self._c.workload_refusals.get(ref),
-            refused_as=Reason.WOULD_WRITE if dry else Reason.API_REFUSED,
             carried=self._contests.carried(workload),
             taken=self._contests.verdict(workload).problem,
             one_namespace=self._c.settings.namespace is not None,
+            balancer=_balancer(self._c.settings),
         )
 
     def standing(self, workload: Workload) -> Situation:
@@ -79,3 +81,11 @@ class Waits:
         """It is gone."""
         self._since.pop(ref, None)
         self._c.view.slots.waiting.pop(ref, None)
+
+
+def _balancer(settings: Settings) -> Balancer:
+    return Balancer(
+        fallbacks=(settings.xds_fallback,) if settings.xds_fallback else (),
+        cluster_domain=settings.cluster_domain,
+        plaintext=settings.xds_credentials == "plaintext",
+    )

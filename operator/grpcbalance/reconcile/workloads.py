@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from grpcbalance.api import Reason
+from grpcbalance.errors import Conflict, Gone, Invalid, NoAuthority, WouldWrite
 from grpcbalance.events import Note, finding_note, regarding_workload
 from grpcbalance.inject import env_from_note, removes_all
 from grpcbalance.kinds import BY_KIND
-from grpcbalance.kube import Conflict, Gone, Invalid
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
+from grpcbalance.names import AUTHORITY, AUTHORITY_KEY
+from grpcbalance.optin import Problem
+from grpcbalance.patch import mounts_proof
 from grpcbalance.plan import Decision
 
 from .contests import Contests
@@ -20,14 +23,18 @@ from .waits import Waits
 
 # What an API server answers with that accepts a change and leaves everything as it was.
 _UNDONE: Final = "patch: the API server accepted it and changed nothing: does a webhook or policy undo it?"
+_NO_AUTHORITY: Final = (
+    f"this namespace has no ConfigMap {AUTHORITY} with {AUTHORITY_KEY}, the certificate of who signed the look-aside "
+    f"balancer's: kubectl create configmap {AUTHORITY} --from-file={AUTHORITY_KEY}"
+)
 
 
 class _Refused(NamedTuple):
-    """A write that was refused: of what state of which workload, what it said, and when it may be sent again."""
+    """A write that was refused: of what state of which workload, why, and when it may be sent again."""
 
     workload: Workload
     body: dict[str, Any]
-    message: str
+    problem: Problem
     due: float
 
     def is_same(self, workload: Workload, patch: dict[str, Any] | None) -> bool:
@@ -119,23 +126,24 @@ class Workloads:
         ref, refused = workload.ref, self._refused.get(workload.ref)
         if refused and refused.is_same(workload, patch) and refused.due > self._c.clock.monotonic():
             # Nothing that happened meanwhile changes what would be sent: events must not hurry it.
-            self._c.workload_refusals[ref] = refused.message
+            self._c.workload_refusals[ref] = refused.problem
             return refused.due - self._c.clock.monotonic()
         # Taken before the request, so that two workers cannot both take the last slot.
         self._c.view.slots.in_flight.add(ref)
         try:
+            await self._check_proof(ref, patch)
             raw = await self._c.api.patch_workload(ref, patch)
         except BaseException as error:
             self._give_back(workload)
             if isinstance(error, Invalid):
-                return self._refuse(workload, patch, decision, str(error))
+                return self._refuse(workload, patch, decision, Problem(_reason(error), str(error)))
             if isinstance(error, (Conflict, Gone)):
                 # It changed, or went, under us; the watch is about to tell, then it is decided anew.
                 return CONFLICT_AGAIN
             raise
         if raw["metadata"]["resourceVersion"] == workload.resource_version:
             self._give_back(workload)
-            return self._refuse(workload, patch, decision, _UNDONE)
+            return self._refuse(workload, patch, decision, Problem(Reason.API_REFUSED, _UNDONE))
         self._forget_refusal(ref)
         self.contests.done(workload)
         self._c.take(BY_KIND[ref.kind].plural, raw)
@@ -151,10 +159,14 @@ class Workloads:
             # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
             self._wake()
 
-    def _refuse(self, workload: Workload, patch: dict[str, Any], decision: Decision, message: str) -> float:
-        self._c.workload_refusals[workload.ref] = message
+    async def _check_proof(self, ref: WorkloadRef, patch: dict[str, Any]) -> None:
+        if mounts_proof(ref.kind, patch) and not await self._c.api.has_authority(ref.namespace):
+            raise NoAuthority(_NO_AUTHORITY)
+
+    def _refuse(self, workload: Workload, patch: dict[str, Any], decision: Decision, problem: Problem) -> float:
+        self._c.workload_refusals[workload.ref] = problem
         due = self._c.clock.monotonic() + REFUSED_AGAIN
-        self._refused[workload.ref] = _Refused(_without_progress(workload), _body(patch), message, due)
+        self._refused[workload.ref] = _Refused(_without_progress(workload), _body(patch), problem, due)
         self._c.enqueue(_status_keys(decision))
         return REFUSED_AGAIN
 
@@ -179,6 +191,12 @@ def _sooner(*waits: float | None) -> float | None:
 
 def _status_keys(decision: Decision) -> list[StatusKey]:
     return [StatusKey(*finding.service) for finding in decision.findings if finding.service is not None]
+
+
+def _reason(refusal: Invalid) -> Reason:
+    if isinstance(refusal, WouldWrite):
+        return Reason.WOULD_WRITE
+    return Reason.XDS_NO_AUTHORITY if isinstance(refusal, NoAuthority) else Reason.API_REFUSED
 
 
 def _body(patch: dict[str, Any]) -> dict[str, Any]:

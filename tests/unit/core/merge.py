@@ -1,7 +1,8 @@
 """A strategic merge of what we send to a Deployment: small, and faithful to the API server where it matters.
 
-New entries of a list come first, `$patch: delete` takes every entry of its key, null removes a field, and
-metadata.resourceVersion is a precondition (the fake API's business). Measured on Kubernetes 1.37.
+New entries of a list come first, `$patch: delete` takes every entry of its key, `$setElementOrder` puts the entries that
+it lists into its order, null removes a field, and metadata.resourceVersion is a precondition (the fake API's business).
+Measured on Kubernetes 1.37.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ from typing import Any
 Raw = dict[str, Any]
 
 # Lists that are merged by a key; every other list is replaced.
-_MERGE_KEYS = {"containers": "name", "env": "name"}
+_MERGE_KEYS = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+_ORDER = "$setElementOrder/"
 
 
 def merge(live: Raw, patch: Raw) -> Raw:
     """`live` with `patch` merged in; neither is changed."""
     result = copy.deepcopy(live)
     for key, value in patch.items():
+        if key.startswith(_ORDER):
+            continue
         if value is None:
             result.pop(key, None)
         elif isinstance(value, dict):
             below = result.get(key)
             result[key] = merge(below if isinstance(below, dict) else {}, value)
         elif key in _MERGE_KEYS:
-            result[key] = _merge_list(result.get(key) or [], value, _MERGE_KEYS[key])
+            merged = _merge_list(result.get(key) or [], value, _MERGE_KEYS[key])
+            result[key] = _ordered(merged, patch.get(_ORDER + key, []), _MERGE_KEYS[key])
         else:
             result[key] = copy.deepcopy(value)
     return result
@@ -43,6 +48,17 @@ def _merge_list(live: list[Raw], patch: list[Raw], key: str) -> list[Raw]:
         else:
             result[at] = merge(result[at], item)
     return new + result
+
+
+def _ordered(entries: list[Raw], order: list[Raw], key: str) -> list[Raw]:
+    """Entries that `order` names stand in its order, in the places that they have among the others."""
+    names = [item[key] for item in order]
+    places = [at for at, entry in enumerate(entries) if entry[key] in names]
+    sorted_ = sorted((entries[at] for at in places), key=lambda entry: names.index(entry[key]))
+    result = list(entries)
+    for at, entry in zip(places, sorted_, strict=True):
+        result[at] = entry
+    return result
 
 
 def tidy(raw: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from grpcbalance.assess import Assessor
 from grpcbalance.desired import Resolution, resolve
+from grpcbalance.lookaside.seen import Seen
 from grpcbalance.model import Ref, ServiceSnapshot, WorkloadRef
 from grpcbalance.names import PLURAL
 from grpcbalance.optin import Problem
@@ -52,9 +53,10 @@ def resolved_in(*raws: dict[str, Any], name: str = "orders") -> Resolution:
     return resolution
 
 
-def decide_in(name: str, *raws: dict[str, Any], **situation: Any) -> Decision:
-    """The decision about the Deployment `name` among these objects."""
+def decide_in(name: str, *raws: dict[str, Any], seen: Seen | None = None, **situation: Any) -> Decision:
+    """The decision about the Deployment `name` among these objects; `seen` is of each GrpcBalancedService."""
     view = view_of(*raws)
+    view.seen |= {ref: seen for ref in view.balanced if seen}
     workload = view.workloads[WorkloadRef("Deployment", NAMESPACE, name)]
     return Assessor(view, DOMAIN).decide(workload, Situation(**situation))
 

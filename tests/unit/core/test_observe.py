@@ -102,7 +102,7 @@ def test_record_that_cannot_be_read_is_noticed(text: str) -> None:
 def test_values_are_kept_as_fingerprints_only() -> None:
     entries: list[dict[str, Any]] = [
         {"name": "A", "value": "secret"},
-        {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "x"}}},
+        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}},
         {"name": "C"},
     ]
     raw = make.server(containers=[make.container(env=entries)])

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from grpcbalance.api import Reason
 from grpcbalance.names import ANNOTATION_INJECTED
+from grpcbalance.optin import Problem
 from tests.unit import factories as make
 from tests.unit.core.merge import merge
 from tests.unit.core.snapshots import decide_in, reasons
@@ -190,7 +192,7 @@ def test_refusals(raw: Raw, reason: str) -> None:
 
 
 def test_a_refused_write_is_told() -> None:
-    decision = decide_in("checkout", *READY, CLIENT, refusal="quota exceeded")
+    decision = decide_in("checkout", *READY, CLIENT, refusal=Problem(Reason.API_REFUSED, "quota exceeded"))
     (finding,) = decision.findings
     assert (finding.state, str(finding.reason), finding.message) == ("Refused", "ApiRefused", "quota exceeded")
 

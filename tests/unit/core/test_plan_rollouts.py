@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from grpcbalance.api import Reason
+from grpcbalance.optin import Problem
 from tests.unit import factories as make
 from tests.unit.core.merge import merge
 from tests.unit.core.snapshots import decide_in, reasons
@@ -13,7 +15,7 @@ from tests.unit.core.test_plan import CLIENT, CONFIGURED_CLIENT, READY, SAFE, SE
 
 
 def test_rule5_limit_holds_new_rollouts_only() -> None:
-    full = {"rollouts": 10, "max_rollouts": 10}
+    full: dict[str, Any] = {"rollouts": 10, "max_rollouts": 10}
     assert reasons(decide_in("checkout", *READY, CLIENT, **full)) == ["RolloutLimit"]
     assert decide_in("checkout", *READY, CLIENT, **full).patch is None
     assert decide_in("checkout", *READY, CLIENT, rollouts=9, max_rollouts=10).patch is not None
@@ -23,7 +25,9 @@ def test_rule5_limit_holds_new_rollouts_only() -> None:
     assert decide_in("checkout", *READY, unseen, **full).patch is None
 
 
-@pytest.mark.parametrize("situation", [{"rollouts": 10}, {"refusal": "denied"}], ids=["limit", "refused"])
+@pytest.mark.parametrize(
+    "situation", [{"rollouts": 10}, {"refusal": Problem(Reason.API_REFUSED, "denied")}], ids=["limit", "refused"]
+)
 def test_rule5_a_removal_that_waits_is_told_too(situation: dict[str, Any]) -> None:
     # Without a finding nobody would know, and no one would wake it.
     out = decide_in("checkout", *READY, annotate(CONFIGURED_CLIENT, client=None), **situation)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from grpcbalance.__main__ import main
 from grpcbalance.diff import report
-from grpcbalance.kube import PERMISSIONS
+from grpcbalance.permissions import PERMISSIONS
 
 PAGE = (Path(__file__).parents[3] / "docs/howto/preview.md").read_text()
 MODELS = [

@@ -1,0 +1,180 @@
+"""Whom `discovery: XDS` moves, and what has to be there first: table by table, on decisions about whole objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grpcbalance.lookaside.seen import Seen
+from grpcbalance.names import BOOTSTRAP
+from grpcbalance.values import PROOF
+from tests.unit import factories as make
+from tests.unit.core.merge import merge, tidy
+from tests.unit.core.snapshots import decide_in, reasons
+from tests.unit.core.test_plan import CLIENT, CONFIGURED_CLIENT, READY, SERVER, Raw, annotate, injected, names_in
+
+OPEN: Raw = {"allowedClients": {"namespaces": {"from": "All"}}}
+ON_XDS = (make.gbs(discovery="XDS", **OPEN), SERVER, make.serving())
+SERVES = Seen("")
+MOVING = annotate(CLIENT, xds="plaintext")
+READY_CLIENT = annotate(CLIENT, xds="ready")
+TARGET = "GRPC_ORDERS_TARGET"
+XDS_ONLY = {BOOTSTRAP, "GRPCBALANCE_POD_NAME", "GRPCBALANCE_ZONE"}
+
+
+def on_xds(raw: Raw, *objects: Raw, **situation: Any) -> Raw:
+    return injected(raw["metadata"]["name"], *(objects or ON_XDS), raw, seen=SERVES, **situation)
+
+
+def env(raw: Raw) -> dict[str, str]:
+    (app,) = raw["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry.get("value", "") for entry in app.get("env") or ()}
+
+
+def order(raw: Raw) -> list[str]:
+    return [*env(raw)]
+
+
+@pytest.mark.parametrize("client", [MOVING, annotate(CONFIGURED_CLIENT, xds="plaintext")], ids=["new", "from DNS"])
+def test_a_client_that_says_so_is_moved(client: Raw) -> None:
+    moved = env(on_xds(client))
+    assert moved[TARGET] == "xds:///orders.shop:5000"
+    assert set(moved) >= XDS_ONLY
+    assert order(on_xds(client)).index(BOOTSTRAP) > order(on_xds(client)).index("GRPCBALANCE_POD_NAME")
+
+
+def test_who_does_not_say_so_stays_on_dns_and_is_told_what_to_do() -> None:
+    decision = decide_in("checkout", *ON_XDS, CONFIGURED_CLIENT, seen=SERVES)
+    (finding,) = decision.findings
+    assert (decision.patch, finding.state, str(finding.reason)) == (None, "Configured", "StaysOnDns")
+    for words in ("google.golang.org/grpc/xds", "io.grpc:grpc-xds", "@grpc/grpc-js-xds", "grpcbalance.dev/xds: ready"):
+        assert words in finding.message
+    assert env(on_xds(CLIENT)) == env(CONFIGURED_CLIENT)
+
+
+def test_there_and_back_leaves_nothing() -> None:
+    moved = make.roll(on_xds(annotate(CONFIGURED_CLIENT, xds="plaintext")))
+    back = injected("checkout", *READY, moved)
+    assert tidy(annotate(back, xds=None)["spec"]) == tidy(CONFIGURED_CLIENT["spec"])
+    gone = injected("checkout", *ON_XDS, annotate(moved, client=None), seen=SERVES)
+    assert tidy(gone["spec"]) == tidy(CLIENT["spec"])
+
+
+def test_over_tls_a_volume_comes_and_goes_with_the_variables() -> None:
+    objects = (make.gbs(discovery="XDS"), SERVER, make.serving())
+    moved = make.roll(on_xds(READY_CLIENT, *objects))
+    spec = moved["spec"]["template"]["spec"]
+    (mount,) = spec["containers"][0]["volumeMounts"]
+    (volume,) = spec["volumes"]
+    assert mount == {"name": "grpcbalance-xds", "mountPath": "/var/run/secrets/grpcbalance.dev/xds", "readOnly": True}
+    token, authority = volume["projected"]["sources"]
+    assert token["serviceAccountToken"]["audience"] == "grpcbalance-xds"
+    assert authority["configMap"]["name"] == "grpcbalance-xds-ca"
+    # What the API server fills in makes no difference.
+    volume["projected"]["defaultMode"] = 420
+    assert reasons(decide_in("checkout", *objects, moved, seen=SERVES)) == ["Configured"]
+    gone = injected("checkout", *objects, annotate(moved, client=None), seen=SERVES)
+    assert tidy(gone["spec"]) == tidy(CLIENT["spec"])
+
+
+def test_the_installer_may_choose_plain_text_for_all() -> None:
+    moved = on_xds(READY_CLIENT, balancer=make.balancer(plaintext=True))
+    assert ":18000" in env(moved)[BOOTSTRAP]
+    assert "volumes" not in moved["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(None, "not asked"), (Seen("replica 10.0.0.1 does not answer"), "10.0.0.1 does not answer")]
+)
+def test_nobody_is_moved_before_the_balancer_serves_the_name(seen: Seen | None, told: str) -> None:
+    for client in (MOVING, annotate(CONFIGURED_CLIENT, xds="plaintext")):
+        decision = decide_in("checkout", *ON_XDS, client, seen=seen)
+        (finding,) = decision.findings
+        assert (decision.patch, finding.state, str(finding.reason)) == (None, "Pending", "XdsNotServing")
+        assert told in finding.message
+
+
+@pytest.mark.parametrize("seen", [None, Seen("nobody answers")])
+def test_who_was_moved_is_left_alone_while_the_balancer_is_away(seen: Seen | None) -> None:
+    moved = make.roll(on_xds(MOVING))
+    assert reasons(decide_in("checkout", *ON_XDS, moved, seen=seen)) == ["Configured"]
+    # Nor does another value wait for it.
+    other = (make.gbs(discovery="XDS", client={"minResolutionInterval": "3s"}, **OPEN), SERVER, make.serving())
+    assert names_in(decide_in("checkout", *other, moved, seen=seen).patch) == {"GRPC_ORDERS_MIN_RESOLUTION_INTERVAL_MS"}
+
+
+def test_nobody_is_moved_to_a_service_without_endpoints() -> None:
+    decision = decide_in("checkout", *ON_XDS[:2], MOVING, seen=SERVES)
+    assert reasons(decision) == ["TargetNotServing"]
+    # Back to DNS, too, the target has to answer first.
+    moved = make.roll(on_xds(MOVING))
+    assert reasons(decide_in("checkout", *READY[:2], moved)) == ["TargetNotServing"]
+
+
+def test_plain_text_is_for_services_that_let_in_everybody() -> None:
+    objects = (make.gbs(discovery="XDS"), SERVER, make.serving())
+    decision = decide_in("checkout", *objects, annotate(CONFIGURED_CLIENT, xds="plaintext"), seen=SERVES)
+    (finding,) = decision.findings
+    assert (decision.patch, finding.state, str(finding.reason)) == (None, "Refused", "XdsNotOpen")
+    # Narrowed later, it is told of, and nothing is ripped out.
+    moved = make.roll(on_xds(MOVING))
+    decision = decide_in("checkout", *objects, moved, seen=SERVES)
+    assert (decision.patch, reasons(decision)) == (None, ["XdsNotOpen"])
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {BOOTSTRAP: '{"xds_servers":[]}'},
+        {"GRPC_XDS_BOOTSTRAP": "/etc/bootstrap.json"},
+        {TARGET: "dns:///elsewhere:1"},
+        {"GRPCBALANCE_POD_NAME": "me"},
+    ],
+    ids=lambda own: next(iter(own)),
+)
+def test_nothing_is_injected_beside_what_would_win(own: dict[str, str]) -> None:
+    client = annotate(
+        make.deployment(client="orders", containers=[make.container(env=make.env(**own))]), xds="plaintext"
+    )
+    decision = decide_in("checkout", *ON_XDS, client, seen=SERVES)
+    (finding,) = decision.findings
+    assert (decision.patch, finding.state, str(finding.reason)) == (None, "Refused", "EnvConflict")
+    assert next(iter(own)) in finding.message
+
+
+def test_a_volume_of_our_name_is_the_users() -> None:
+    client = annotate(make.deployment(client="orders"), xds="ready")
+    client["spec"]["template"]["spec"]["volumes"] = [{"name": "grpcbalance-xds", "emptyDir": {}}]
+    decision = decide_in("checkout", make.gbs(discovery="XDS"), SERVER, make.serving(), client, seen=SERVES)
+    assert (decision.patch, reasons(decision)) == (None, ["EnvConflict"])
+    assert PROOF in decision.findings[0].message
+
+
+def test_two_services_share_one_bootstrap() -> None:
+    payments = (make.gbs("payments", discovery="XDS", **OPEN), make.server("payments"), make.serving("payments"))
+    both = annotate(MOVING, client="orders,payments")
+    moved = make.roll(on_xds(both, *ON_XDS, *payments, waited=300.0))
+    assert env(moved)["GRPC_PAYMENTS_TARGET"] == "xds:///payments.shop:5000"
+    assert order(moved).count(BOOTSTRAP) == 1
+    # One leaves; the other needs it still.
+    one = injected("checkout", *ON_XDS, *payments, annotate(moved, client="payments"), seen=SERVES)
+    assert TARGET not in env(one)
+    assert set(env(one)) >= XDS_ONLY
+
+
+@pytest.mark.parametrize("taken", sorted(XDS_ONLY))
+def test_what_somebody_took_away_comes_back_in_its_place(taken: str) -> None:
+    moved = make.roll(on_xds(MOVING))
+    (app,) = moved["spec"]["template"]["spec"]["containers"]
+    app["env"] = [entry for entry in app["env"] if entry["name"] != taken]
+    again = injected("checkout", *ON_XDS, moved, seen=SERVES)
+    assert sorted(order(again)) == sorted(order(on_xds(MOVING)))
+    assert order(again).index(BOOTSTRAP) > max(order(again).index(n) for n in XDS_ONLY - {BOOTSTRAP})
+
+
+def test_a_change_that_is_written_twice_is_one() -> None:
+    patch = decide_in("checkout", *ON_XDS, READY_CLIENT, seen=SERVES).patch
+    assert patch is not None
+    once = merge(READY_CLIENT, patch)
+    assert tidy(merge(once, patch)) == tidy(once)

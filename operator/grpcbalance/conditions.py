@@ -13,6 +13,7 @@ from typing import Final
 from .advice import advice, max_age
 from .api import CONFIGURED, PENDING, REFUSED, ConditionType, Reason
 from .desired import Resolution, drifted, is_ours
+from .lookaside.pods import NOBODY, Absent
 from .mesh import dialled, obstacle
 from .model import Endpoint, Role, ServiceSnapshot, Workload
 from .optin import Problem
@@ -31,17 +32,24 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that the checks look at: the snapshot, what it resolves to, endpoints, and findings by role."""
+    """All that the checks look at: the snapshot, what it resolves to, endpoints, and findings by role.
+
+    `absent` are pods on xDS that are not connected.
+    """
 
     snapshot: ServiceSnapshot
     resolution: Resolution | Problem
     endpoints: tuple[Endpoint, ...]
     servers: tuple[tuple[Workload, Finding], ...]
     clients: tuple[tuple[Workload, Finding], ...]
+    absent: Absent
 
 
 def observed(
-    snapshot: ServiceSnapshot, resolution: Resolution | Problem, findings: Iterable[tuple[Workload, Finding]]
+    snapshot: ServiceSnapshot,
+    resolution: Resolution | Problem,
+    findings: Iterable[tuple[Workload, Finding]],
+    absent: Absent = NOBODY,
 ) -> Observed:
     """Gather what the checks need; `findings` are those about this service only."""
     found = tuple(findings)
@@ -51,6 +59,7 @@ def observed(
         endpoints=unique_endpoints(snapshot),
         servers=tuple(pair for pair in found if pair[1].role is Role.SERVER),
         clients=tuple(pair for pair in found if pair[1].role is Role.CLIENT),
+        absent=absent,
     )
 
 

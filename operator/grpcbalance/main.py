@@ -30,13 +30,16 @@ from .events import Recorder
 from .handlers import Backoffs, HungError, Login, kopf_settings, register, run_tasks
 from .kube import Kube
 from .lifetime import Lifetime
+from .lookaside.following import Following
+from .lookaside.listing import pods_on_xds
+from .lookaside.reading import Reader
 from .metrics import Metrics
 from .model import Key, StatusKey
 from .permissions import SelfCheck
 from .probes import Health, Probes
 from .queue import LANES, WorkQueue
 from .reconcile import Clock, Context, DryRun, Reconciler, settle_time
-from .settings import Settings, split_address
+from .settings import Settings, replicas_host, split_address
 from .sync import Sync
 from .view import View
 from .watched import kinds_in
@@ -93,6 +96,8 @@ class Operator:
         self.health = Health(self._trouble, self.metrics.loop_lagged)
         self.probes = Probes(self.health, self.metrics.registry, split_address(settings.http_address))
         self.reconciler = Reconciler(self._context())
+        replicas = partial(Reader, replicas_host(settings))
+        self.lookaside = Following(self.view, replicas, self._enqueue, self.metrics)
         self._lifetime = Lifetime(self.health)
         self._stop = self._lifetime.stop
         self._observe()
@@ -111,6 +116,7 @@ class Operator:
             enqueue=self._enqueue,
             service_refusals={},
             workload_refusals={},
+            pods_on_xds=partial(pods_on_xds, self.kube),
             missing=lambda: self.permissions.message,
             blind=lambda: not self.sync.done.is_set(),
         )
@@ -153,6 +159,7 @@ class Operator:
         start("permissions", self.permissions.run())
         start("backlog", self._catch_up())
         start("resync", self.sync.run())
+        start("lookaside", self.lookaside.run())
         # Last: by now all of ours, workers too, are born.
         start("watch", self._watch())
         try:

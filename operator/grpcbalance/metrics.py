@@ -133,6 +133,17 @@ class Metrics(ProcessMetrics):
         self._waiting = Gauge(
             "grpcbalance_rollouts_waiting", "Workloads that wait for a rollout to end.", registry=registry
         )
+        self._rejected = Gauge(
+            "grpcbalance_xds_rejected_clients",
+            "Clients that refuse what the look-aside balancer sends them (NACK).",
+            registry=registry,
+        )
+        self._looks = Counter(
+            "grpcbalance_xds_looks",
+            "Times that the look-aside balancer was asked what it knows: complete, incomplete.",
+            ["result"],
+            registry=registry,
+        )
         self._dropped = Counter(
             "grpcbalance_dropped_events", "Kubernetes Events that were not posted.", registry=registry
         )
@@ -236,6 +247,11 @@ class Metrics(ProcessMetrics):
     def event_dropped(self) -> None:
         """A Kubernetes Event was not posted."""
         self._dropped.inc()
+
+    def looked_aside(self, complete: bool, rejected: int) -> None:
+        """The look-aside balancer was asked: whether all of it has answered, and how many clients refuse something."""
+        self._looks.labels("complete" if complete else "incomplete").inc()
+        self._rejected.set(rejected)
 
     def watch_rollouts(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
         """Read the number of unfinished rollouts, and of workloads that wait for one to end, whenever somebody asks."""

@@ -74,8 +74,19 @@ def _foreign(workload: Workload, wanted: inject.Wanted) -> Iterator[tuple[str, s
     return (key for key, state in inject.entries(workload, wanted).items() if state is Entry.FOREIGN)
 
 
-def awaited(seen: Seen | None) -> Problem | None:
+def awaited(seen: Seen | None, *, plaintext: bool) -> Problem | None:
     """What a client waits for before it is pointed at the look-aside balancer."""
     if seen is None:
-        return Problem(Reason.XDS_NOT_SERVING, "the look-aside balancer was not asked yet")
-    return Problem(Reason.XDS_NOT_SERVING, seen.problem) if seen.problem else None
+        return Problem(Reason.XDS_NOT_ASKED, "the look-aside balancer was not asked yet")
+    if seen.problem:
+        return Problem(Reason.XDS_NOT_SERVING, seen.problem)
+    if plaintext and not seen.plaintext:
+        why = "not every replica of the look-aside balancer serves in plain text: kubectl apply -k manifests/xds/both"
+        return Problem(Reason.XDS_NOT_SERVING, why)
+    if not plaintext and not seen.tls:
+        why = (
+            "not every replica of the look-aside balancer serves over TLS: kubectl apply -k manifests/xds/both, or let "
+            "the operator's --xds-credentials be plaintext"
+        )
+        return Problem(Reason.XDS_NOT_SERVING, why)
+    return None

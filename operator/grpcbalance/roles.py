@@ -183,14 +183,19 @@ def _client_part(
     if move is not None:
         part = RoleState(state.ref, Role.CLIENT, chosen, move.values)
         problem = migration.barred(workload, part.wanted, move, resolution)
-        return replace(part, problem=problem or _awaited(workload, part, state, resolution, situation))
+        return replace(part, problem=problem or _awaited(workload, part, state, resolution, situation, move))
     stays = migration.STAYS if resolution.discovery == "XDS" else None
     part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables, configured=stays)
     return replace(part, problem=_awaited(workload, part, state, resolution, situation))
 
 
 def _awaited(
-    workload: Workload, part: RoleState, state: ServiceState, resolution: Resolution, situation: Situation
+    workload: Workload,
+    part: RoleState,
+    state: ServiceState,
+    resolution: Resolution,
+    situation: Situation,
+    move: migration.Move | None = None,
 ) -> Problem | None:
     """What a client waits for before its values are written."""
     if not _is_due(workload, part) or _points_there(workload, part, resolution):
@@ -204,8 +209,7 @@ def _awaited(
     if not state.servers_settled and situation.waited < situation.server_wait:
         why = "servers are configured first, so that new pods will be noticed"
         return Problem(Reason.WAITING_FOR_SERVERS, why)
-    on_xds = _target(part, resolution).startswith("xds:")
-    return migration.awaited(state.seen) if on_xds else None
+    return migration.awaited(state.seen, plaintext=move.plaintext) if move else None
 
 
 def _target(part: RoleState, resolution: Resolution) -> str:

@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from .balancer import DEFAULT_SERVICE
+
 DEFAULT_DOMAIN: Final = "cluster.local"
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAMESPACE: Final = re.compile(_LABEL)
+# With "-replicas" it still is a label.
+_XDS_SERVICE: Final = re.compile(rf"[a-z]([a-z0-9-]{{0,52}}[a-z0-9])?\.{_LABEL}")
 
 
 def setting(default: Any, text: str, **bounds: Any) -> Any:
@@ -41,6 +46,7 @@ class Settings:
         "DNS domain of the cluster, the end of every target. By default taken from the search list of "
         f"/etc/resolv.conf, else {DEFAULT_DOMAIN}.",
     )
+    xds_service: str = setting(DEFAULT_SERVICE, "Service of the look-aside balancer, NAME.NAMESPACE.")
     xds_credentials: str = setting(
         "token",
         "How clients that are annotated grpcbalance.dev/xds: ready connect to the look-aside balancer: over TLS with a "
@@ -104,6 +110,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise ValueError for what bounds alone cannot say."""
         checked_domain(self.cluster_domain)
+        checked_xds_service(self.xds_service)
+        checked_xds_service(self.xds_fallback or self.xds_service)
         split_address(self.http_address)
         checked_namespace(self.namespace)
 
@@ -113,6 +121,21 @@ def checked_namespace(name: str | None) -> str | None:
     if name is not None and not _NAMESPACE.fullmatch(name):
         raise ValueError(f"namespace {name!r} is not the name of a namespace")
     return name
+
+
+def checked_xds_service(name: str) -> str:
+    """NAME.NAMESPACE of a Service as it is. Raises ValueError when it can be none."""
+    if not _XDS_SERVICE.fullmatch(name):
+        raise ValueError(
+            f"xds service {name!r} is not NAME.NAMESPACE of a Service, with a name of at most 54 characters"
+        )
+    return name
+
+
+def replicas_host(settings: Settings) -> str:
+    """The name under which DNS has an address for each ready replica of the look-aside balancer."""
+    name, _, namespace = settings.xds_service.partition(".")
+    return f"{name}-replicas.{namespace}.svc.{settings.cluster_domain}"
 
 
 def checked_domain(domain: str) -> str:

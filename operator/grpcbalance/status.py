@@ -9,6 +9,7 @@ from typing import Any, Final
 from .api import CONFIGURED, MAX_WORKLOADS, PENDING, REFUSED, ConditionType, Reason
 from .conditions import Check, Observed, evaluate, is_ready
 from .desired import Resolution
+from .lookaside.conditions import with_xds, xds_status
 from .model import Endpoint, Workload, WorkloadRef
 from .plan import Finding
 
@@ -48,8 +49,9 @@ def make_status(
         "clients": _workload_counts(o.clients),
         "workloads": [_workload(*pair) for pair in listed[:MAX_WORKLOADS]],
         "omittedWorkloads": max(0, len(listed) - MAX_WORKLOADS) or None,
+        "xds": xds_status(o, previous),
         "restored": list(restored[:MAX_WORKLOADS]) or None,
-        "conditions": _conditions(evaluate(o), previous, generation, now),
+        "conditions": _conditions(with_xds(evaluate(o), o, previous), previous, generation, now),
     }
     return {key: value for key, value in status.items() if value is not None}
 
@@ -58,9 +60,11 @@ def lacking(
     status: dict[str, Any], previous: dict[str, Any], missing: str, generation: int, now: str
 ) -> dict[str, Any]:
     """`status` with Ready false for permissions that the operator lacks. Conditions that are not in it are unknown."""
-    unknown = dict.fromkeys(ConditionType, Check("Unknown", Reason.MISSING_PERMISSION, missing))
-    checks = unknown | {ConditionType.READY: Check("False", Reason.MISSING_PERMISSION, missing)}
     told = {c["type"]: c for c in status.get("conditions") or () if c["type"] != ConditionType.READY}
+    # Objects on DNS do not have that one.
+    kinds = [kind for kind in ConditionType if kind is not ConditionType.XDS_ACCEPTED or kind in told]
+    unknown = dict.fromkeys(kinds, Check("Unknown", Reason.MISSING_PERMISSION, missing))
+    checks = unknown | {ConditionType.READY: Check("False", Reason.MISSING_PERMISSION, missing)}
     made = _conditions(checks, previous, generation, now)
     return status | {"conditions": [told.get(condition["type"], condition) for condition in made]}
 

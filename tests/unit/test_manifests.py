@@ -164,13 +164,16 @@ def test_the_service_and_the_network_policy_select_this_pod_and_nobody_elses() -
     assert [port["targetPort"] for port in service["ports"]] == [container()["ports"][0]["name"]]
 
 
-def test_the_network_is_closed_but_for_probes_dns_and_the_api_server() -> None:
+def test_the_network_is_closed_but_for_probes_dns_the_api_server_and_the_look_aside_balancer() -> None:
     spec = one("NetworkPolicy")["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert spec["ingress"] == [{"ports": [{"port": container()["ports"][0]["name"]}]}]
-    out = [(port["port"], port.get("protocol", "TCP")) for rule in spec["egress"] for port in rule["ports"]]
+    *anywhere, balancer = spec["egress"]
+    out = [(port["port"], port.get("protocol", "TCP")) for rule in anywhere for port in rule["ports"]]
     assert set(out) == {(53, "UDP"), (53, "TCP"), *((port, "TCP") for port in (443, 6443, 8443, 16443))}
-    assert all(set(rule) == {"ports"} for rule in spec["egress"])
+    assert all(set(rule) == {"ports"} for rule in anywhere)
+    # tests/unit/test_xds_manifests.py looks into it.
+    assert set(balancer) == {"ports", "to"}
 
 
 @pytest.mark.parametrize(

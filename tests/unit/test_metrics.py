@@ -53,6 +53,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.synced(True)
     metrics.permissions_missing([("pods", "list")])
     metrics.watch_restarted()
+    metrics.looked_aside(complete=True, rejected=2)
     metrics.loop_lagged(0.5)
     return metrics
 

@@ -72,7 +72,7 @@ COMMANDS = [
         PREFIX,
         0,
         {"namespace": "all", "cluster_domain": "found", "kubeconfig": "found", "xds_fallback": "none"},
-        {"namespace": "shop", "cluster_domain": "k8s.example", "http_address": "[::1]:9"}
+        {"namespace": "shop", "cluster_domain": "k8s.example", "xds_service": "lb.mesh", "http_address": "[::1]:9"}
         | {"xds_fallback": "second.elsewhere"},
     ),
     Command(

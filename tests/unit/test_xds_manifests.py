@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from grpcbalance.lookaside.reading import PORT
+from grpcbalance.settings import Settings, replicas_host, split_address
 from grpcbalance.watched import VERBS, served_kinds
 from grpcbalance.xds.certificates import CERTIFICATE
 from grpcbalance.xds.review import PERMISSIONS
@@ -22,9 +24,13 @@ def documents() -> list[dict[str, Any]]:
     return [found for path in sorted((XDS / "base").glob("*.yaml")) for found in yaml.safe_load_all(path.read_text())]
 
 
-def one(kind: str) -> dict[str, Any]:
-    (found,) = [document for document in documents() if document["kind"] == kind]
+def one(kind: str, name: str = "grpcbalance-xds") -> dict[str, Any]:
+    (found,) = [document for document in documents() if (document["kind"], _name(document)) == (kind, name)]
     return found
+
+
+def _name(document: dict[str, Any]) -> str | None:
+    return (document.get("metadata") or {}).get("name")
 
 
 def kustomization(folder: str) -> dict[str, Any]:
@@ -92,6 +98,22 @@ def test_ports_agree(component: str, setting: str) -> None:
     assert service["value"]["targetPort"] == port["name"]
     assert service["value"]["port"] == port["containerPort"]
     assert policy["value"] == {"ports": [{"port": port["name"]}]}
+
+
+def test_the_operator_finds_each_ready_replica_and_is_let_out_to_it() -> None:
+    replicas, clients = one("Service", "grpcbalance-xds-replicas")["spec"], one("Service")["spec"]
+    assert (replicas["clusterIP"], replicas["selector"]) == ("None", clients["selector"])
+    assert "publishNotReadyAddresses" not in replicas
+    (port,) = one("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert replicas["ports"] == [{"name": port["name"], "port": PORT, "targetPort": port["name"]}]
+    assert port["containerPort"] == split_address(XdsSettings().http_address)[1] == PORT
+    name, namespace = Settings().xds_service.split(".")
+    assert (name, namespace) == (clients_name := one("Service")["metadata"]["name"], NAMESPACE)
+    assert replicas_host(Settings()) == f"{clients_name}-replicas.{NAMESPACE}.svc.cluster.local"
+    [policy] = yaml.safe_load_all((ROOT / "operator/networkpolicy.yaml").read_text())
+    [rule] = [rule for rule in policy["spec"]["egress"] if "to" in rule]
+    assert rule["to"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": replicas["selector"]}}]
+    assert rule["ports"] == [{"port": PORT}]
 
 
 def test_the_certificate_is_mounted_where_it_is_looked_for() -> None:

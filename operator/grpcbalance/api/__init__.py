@@ -7,10 +7,11 @@ from .reasons import ConditionType, Reason
 from .scalars import OFF, milliseconds
 from .server import Server
 from .spec import LabelSelector, LabelSelectorRequirement, Spec, parse_spec
-from .status import CONFIGURED, MAX_WORKLOADS, PENDING, REFUSED, Status
+from .status import CONFIGURED, MAX_DOWNGRADES, MAX_WORKLOADS, PENDING, REFUSED, Status
 
 __all__ = [
     "CONFIGURED",
+    "MAX_DOWNGRADES",
     "MAX_WORKLOADS",
     "OFF",
     "PENDING",

@@ -24,6 +24,8 @@ class ConditionType(StrEnum):
     """Advisory: a rolling update of the servers cannot outrun clients that resolve every 30 s."""
     HEADLESS_EFFECTIVE = "HeadlessEffective"
     """Advisory: no mesh and no HTTP proxy on servers or clients would balance in the clients' stead."""
+    XDS_ACCEPTED = "XdsAccepted"
+    """Only with discovery XDS: no connected client refuses what the look-aside balancer sends. Not part of Ready."""
 
 
 class Reason(StrEnum):
@@ -96,6 +98,18 @@ class Reason(StrEnum):
     OBSTRUCTED_ELSEWHERE = "ObstructedElsewhere"
     """The same of clients in other namespaces; how it was seen is for their owners only."""
 
+    # the look-aside balancer and its clients
+    ALL_ACCEPTED = "AllAccepted"
+    """No connected client refuses what it is sent."""
+    NACKED = "Nacked"
+    """A client refuses what the look-aside balancer sends it, and keeps what it had; its words are quoted."""
+    XDS_NOT_ASKED = "XdsNotAsked"
+    """The replicas of the look-aside balancer were not asked yet."""
+    XDS_NOT_SERVING = "XdsNotServing"
+    """A replica of the look-aside balancer does not answer, or does not serve this object."""
+    XDS_NOT_CONNECTED = "XdsNotConnected"
+    """Pods have a target on xDS, are ready for more than a minute, and are not connected to the look-aside balancer."""
+
     # workloads
     NONE_ANNOTATED = "NoneAnnotated"
     """No workload carries the annotation."""
@@ -111,8 +125,6 @@ class Reason(StrEnum):
     """The client waits until an annotated server declares the port, or a serviceRef confirms it."""
     STAYS_ON_DNS = "StaysOnDns"
     """The object has discovery XDS; this client is configured, for DNS, until it is annotated grpcbalance.dev/xds."""
-    XDS_NOT_SERVING = "XdsNotServing"
-    """The client waits until every replica of the look-aside balancer serves the target."""
     XDS_NOT_OPEN = "XdsNotOpen"
     """The client would connect in plain text, over which only services that let in everybody are served."""
     XDS_NO_AUTHORITY = "XdsNoAuthority"

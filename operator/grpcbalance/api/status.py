@@ -10,6 +10,8 @@ from .scalars import ApiModel
 
 # How many workloads status lists by name: a status must stay small enough for every watch of it.
 MAX_WORKLOADS = 50
+# How many downgrades it lists.
+MAX_DOWNGRADES = 10
 # Where a workload stands; what is Refused only a person can mend.
 CONFIGURED, PENDING, REFUSED = "Configured", "Pending", "Refused"
 
@@ -59,6 +61,30 @@ class WorkloadStatus(ApiModel):
     message: str | None = Field(None, max_length=512, description="Why, in a sentence that names the fix.")
 
 
+class XdsWorkloads(ApiModel):
+    """Annotated clients by how their targets find endpoints."""
+
+    moved: int = Field(..., description="Have an xDS target.")
+    on_dns: int = Field(..., description="Have none: not annotated for it, not moved yet, or held back.")
+
+
+class XdsDowngrade(ApiModel):
+    """What clients of one library and version do instead of what a field of the spec says."""
+
+    client: str = Field(..., max_length=160, description="Library and version, as gRPC Go 1.85.0.")
+    feature: str = Field(..., max_length=253, description="Field of the spec.")
+    what: str = Field(..., max_length=512, description="What these clients do.")
+
+
+class Xds(ApiModel):
+    """How clients on xDS are doing."""
+
+    workloads: XdsWorkloads = Field(..., description="Annotated clients by how their targets find endpoints.")
+    downgrades: Annotated[list[XdsDowngrade], Field(max_length=MAX_DOWNGRADES)] | None = Field(
+        None, description="What connected clients do not do of what the spec says, at most 10."
+    )
+
+
 class Restored(ApiModel):
     """A workload from which somebody takes our variables away."""
 
@@ -101,6 +127,7 @@ class Status(ApiModel):
         None, description="Annotated workloads of this namespace, those with trouble first; at most 50."
     )
     omitted_workloads: int | None = Field(None, description="How many more there are than workloads lists.")
+    xds: Xds | None = Field(None, description="How clients on xDS are doing; only with discovery XDS.")
     restored: Annotated[list[Restored], Field(max_length=MAX_WORKLOADS)] | None = Field(
         None, description="Workloads from which somebody keeps taking our variables away."
     )

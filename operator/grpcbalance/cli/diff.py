@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import click
 import yaml
 
+from grpcbalance.balancer import DEFAULT_SERVICE, Balancer
 from grpcbalance.cli.kubeconfig import default_kubeconfig
 from grpcbalance.diff.files import read
 from grpcbalance.diff.manifests import ManifestError
@@ -18,7 +20,7 @@ from grpcbalance.diff.report import Report
 from grpcbalance.diff.run import Wish, diff
 from grpcbalance.diff.source import Nothing, SourceError
 from grpcbalance.diff.text import render
-from grpcbalance.settings import DEFAULT_DOMAIN, checked_domain
+from grpcbalance.settings import DEFAULT_DOMAIN, checked_domain, checked_xds_service
 
 # Seconds of silence before it is said what takes so long.
 _PATIENCE: Final = 2.0
@@ -41,7 +43,15 @@ class _Options:
     context: str | None
     namespace: str | None
     cluster_domain: str
+    xds_service: str
+    xds_credentials: str
     output: str
+
+    @property
+    def balancer(self) -> Balancer:
+        """Where the look-aside balancer is, and how clients connect to it."""
+        plaintext = self.xds_credentials == "plaintext"
+        return Balancer(service=self.xds_service, cluster_domain=self.cluster_domain, plaintext=plaintext)
 
 
 class _Progress:
@@ -66,11 +76,14 @@ class _Progress:
         click.echo(f"{self._step} …", err=True)
 
 
-def _domain(_: click.Context, parameter: click.Parameter, value: str) -> str:
-    try:
-        return checked_domain(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=parameter) from error
+def _checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str], str]:
+    def callback(_: click.Context, parameter: click.Parameter, value: str) -> str:
+        try:
+            return check(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=parameter) from error
+
+    return callback
 
 
 @click.command("diff")
@@ -100,8 +113,22 @@ def _domain(_: click.Context, parameter: click.Parameter, value: str) -> str:
     "--cluster-domain",
     default=DEFAULT_DOMAIN,
     show_default=True,
-    callback=_domain,
+    callback=_checked(checked_domain),
     help="As the operator's own --cluster-domain.",
+)
+@click.option(
+    "--xds-service",
+    default=DEFAULT_SERVICE,
+    show_default=True,
+    callback=_checked(checked_xds_service),
+    help="As the operator's own --xds-service.",
+)
+@click.option(
+    "--xds-credentials",
+    type=click.Choice(["token", "plaintext"]),
+    default="token",
+    show_default=True,
+    help="As the operator's own --xds-credentials.",
 )
 @click.option(
     "--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Format."
@@ -130,14 +157,14 @@ def _report(options: _Options) -> Report:
     manifests = read(options.filename, recursive=options.recursive)
     now, forced = datetime.now(UTC), options.namespace is not None
     if not options.cluster:
-        wish = Wish(manifests, options.namespace or "default", forced, options.cluster_domain, with_cluster=False)
+        wish = Wish(manifests, options.namespace or "default", forced, options.balancer, with_cluster=False)
         return asyncio.run(diff(Nothing(), wish, now))
     # Late: `--help` and an unreadable manifest need no Kubernetes client.
     from grpcbalance.diff.cluster import ask, usual_namespace  # noqa: PLC0415
 
     kubeconfig, context = options.kubeconfig or default_kubeconfig(), options.context
     namespace = options.namespace or usual_namespace(kubeconfig, context)
-    wish = Wish(manifests, namespace, forced, options.cluster_domain, with_cluster=True)
+    wish = Wish(manifests, namespace, forced, options.balancer, with_cluster=True)
     return asyncio.run(ask(kubeconfig, context, options.namespace, wish, now, _Progress()))
 
 

@@ -145,7 +145,7 @@ def _told(finding: Finding) -> Told:
 def _balanced(forecast: Forecast, ref: Ref, findings: list[tuple[Workload, Finding]]) -> Iterator[BalancedTold]:
     """Conditions that do not come true by themselves."""
     snapshot, balanced = forecast.view.snapshot(ref), forecast.view.balanced[ref]
-    checks = evaluate(observed(snapshot, resolve(snapshot, balanced, forecast.cluster_domain), findings))
+    checks = evaluate(observed(snapshot, resolve(snapshot, balanced, forecast.balancer.cluster_domain), findings))
     found = tuple(
         Condition(type=str(kind), status=check.status, reason=str(check.reason), message=check.message)
         for kind, check in checks.items()

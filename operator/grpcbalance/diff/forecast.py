@@ -7,14 +7,16 @@ is only what others do meanwhile: the endpoint controller, and pods that come up
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from grpcbalance import observe_workload
 from grpcbalance.assess import Assessor
+from grpcbalance.balancer import Balancer
 from grpcbalance.desired import Resolution, is_ours, resolve
 from grpcbalance.kinds import WORKLOADS
+from grpcbalance.lookaside.seen import Seen
 from grpcbalance.model import Ref, Service, ServiceKey, ServiceSnapshot, Workload, WorkloadRef
 from grpcbalance.names import ANNOTATION_UNREFERENCED, LABEL_SERVICE, LABEL_SERVICE_NAME
 from grpcbalance.plan import Decision, Finding
@@ -54,7 +56,7 @@ class Forecast:
     """Foretells in steps: `services`, then `answer` for each of `unanswered`, then `decide`."""
 
     known: Known
-    cluster_domain: str
+    balancer: Balancer
     now: datetime
     retire_after: float = 0.0
     # Services under an earlier name, and the workloads that keep them.
@@ -64,6 +66,8 @@ class Forecast:
 
     def __post_init__(self) -> None:
         self.view = self.known.view()
+        # Nobody asks the look-aside balancer here; in the end it serves.
+        self.view.seen = dict.fromkeys(self.view.balanced, Seen("", plaintext=True, tls=True))
 
     # -- Services ----------------------------------------------------------------------------------------
 
@@ -85,7 +89,7 @@ class Forecast:
         """What the object of a snapshot resolves to, or None."""
         if snapshot.balanced is None:
             return None
-        found = resolve(snapshot, snapshot.balanced, self.cluster_domain)
+        found = resolve(snapshot, snapshot.balanced, self.balancer.cluster_domain)
         return found if isinstance(found, Resolution) else None
 
     def _change(self, ref: Ref, action: Action) -> ServiceChange:
@@ -156,15 +160,16 @@ class Forecast:
 
     def decide(self) -> Iterator[Foretold]:
         """The decision about each workload, in the end."""
-        assessor = Assessor(self.view, self.cluster_domain)
+        assessor = Assessor(self.view, self.balancer.cluster_domain)
+        in_the_end = replace(_IN_THE_END, balancer=self.balancer)
         for ref in sorted(self.view.workloads):
             workload = self.view.workloads[ref]
-            decision = assessor.decide(workload, _IN_THE_END)
+            decision = assessor.decide(workload, in_the_end)
             findings = decision.findings
             if decision.patch is not None:
                 raw = patched(ref.kind, self.known.workload(ref), decision.patch)
                 after = observe_workload.workload(ref.kind, raw)
-                findings = assessor.decide(after, _IN_THE_END).findings if after else ()
+                findings = assessor.decide(after, in_the_end).findings if after else ()
             yield Foretold(workload, decision, findings)
 
 

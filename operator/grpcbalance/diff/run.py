@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from grpcbalance.balancer import Balancer
 from grpcbalance.model import WorkloadRef
 
 from .build import build, rolled
@@ -23,7 +24,7 @@ class Wish:
     manifests: tuple[Manifest, ...]
     namespace: str
     forced: bool
-    cluster_domain: str
+    balancer: Balancer
     with_cluster: bool
 
 
@@ -31,7 +32,7 @@ async def diff(source: Source, wish: Wish, now: datetime) -> Report:
     """What the operator would do. Raises ManifestError, and SourceError."""
     known = Known(await source.objects())
     known.lay(wish.manifests, wish.namespace, forced=wish.forced)
-    forecast = Forecast(known, wish.cluster_domain, now)
+    forecast = Forecast(known, wish.balancer, now)
     services = forecast.services()
     for question in list(forecast.unanswered()):
         forecast.answer(question, await _answers(source, forecast, question))
@@ -43,8 +44,8 @@ async def diff(source: Source, wish: Wish, now: datetime) -> Report:
 def _assumptions(wish: Wish) -> tuple[str, ...]:
     if not wish.with_cluster:
         return (
-            "no cluster was asked: targets are assumed to serve, servers to be configured first, "
-            "and what no file tells of is not there",
+            "no cluster was asked: targets and the look-aside balancer are assumed to serve, servers to be configured "
+            "first, and what no file tells of is not there",
         )
     if wish.forced:
         return (f"only namespace {wish.namespace} was asked: what others hold, and labels of namespaces, are unknown",)

@@ -19,7 +19,7 @@ class Node(NamedTuple):
 class Rejection(NamedTuple):
     """A response that a client refused (NACK): who, which kind of resource, and the client's words."""
 
-    client: str
+    client: Node
     kind: str
     message: str
 
@@ -37,10 +37,12 @@ class Seen:
     """One service, as all replicas see it.
 
     `problem` says why no client may be moved now, in a sentence: nobody answers, or a replica does not know the service
-    or has no endpoint for it. Empty: each of them serves it.
+    or has no endpoint for it. Empty: each of them serves it, `plaintext` and over `tls` as these say.
     """
 
     problem: str
+    plaintext: bool = False
+    tls: bool = False
     connected: frozenset[Node] = frozenset()
     rejections: tuple[Rejection, ...] = ()
     downgrades: tuple[Downgrade, ...] = ()

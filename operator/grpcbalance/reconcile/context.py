@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 from grpcbalance.assess import Assessor
 from grpcbalance.events import Note, Recorder, Regarding
+from grpcbalance.lookaside.pods import Pod
 from grpcbalance.metrics import Metrics
 from grpcbalance.model import Key, Ref, WorkloadRef
 from grpcbalance.optin import Problem
@@ -73,6 +74,8 @@ class Context:
     enqueue: Callable[[Iterable[Key]], None]
     service_refusals: dict[Ref, str]
     workload_refusals: dict[WorkloadRef, Problem]
+    # The ready pods of a namespace that have an xDS target, as of now.
+    pods_on_xds: Callable[[str], Awaitable[tuple[Pod, ...]]]
     # Permissions that the operator lacks, in a sentence, or empty; and whether it cannot see everything.
     missing: Callable[[], str] = str
     blind: Callable[[], bool] = bool

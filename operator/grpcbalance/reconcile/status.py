@@ -14,12 +14,14 @@ from grpcbalance.desired import resolve
 from grpcbalance.errors import WouldWrite
 from grpcbalance.events import Note, condition_notes, progress_note, regarding_balanced
 from grpcbalance.kube import Conflict, Gone, Invalid
+from grpcbalance.lookaside.pods import Absent
 from grpcbalance.model import Balanced, Ref, ServiceSnapshot, StatusKey, Workload
 from grpcbalance.moments import to_text
 from grpcbalance.names import PLURAL
 from grpcbalance.plan import Finding
 from grpcbalance.status import lacking, make_status
 
+from .connections import Connections
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 from .workloads import Workloads
 
@@ -41,6 +43,7 @@ class Statuses:
 
     def __init__(self, context: Context, workloads: Workloads) -> None:
         self._c, self._workloads = context, workloads
+        self._connections = Connections(context)
         self._written: dict[Ref, float] = {}
         self._postponed: dict[Ref, float] = {}
         # The status that was refused, and when it may be sent again.
@@ -56,14 +59,22 @@ class Statuses:
             self._postponed.pop(ref, None)
             self._refused.pop(ref, None)
             self._kept_back.pop(ref, None)
+            self._connections.forget(ref)
             self._c.service_refusals.pop(ref, None)
             self._c.metrics.service(ref, None)
             return None
         wait = self._written.get(ref, float("-inf")) + self._c.settings.status_interval - self._c.clock.monotonic()
         if wait > 0:
             return wait
+        absent, again = await self._connections.look(ref)
+        done = await self._update(absent, self._c.view.balanced.get(ref, balanced))
+        return again if done is None else done
+
+    async def _update(self, absent: Absent, balanced: Balanced) -> float | None:
+        """Write what is so now, if it is something else and the time has come; seconds until it has, else None."""
+        ref = balanced.ref
         previous = self._kept_back.get(ref) or json.loads(balanced.status)
-        status, findings = self._status(balanced, previous)
+        status, findings = self._status(balanced, previous, absent)
         self._c.metrics.service(ref, _is_ready(status))
         if status == previous:
             self._postponed.pop(ref, None)
@@ -71,7 +82,7 @@ class Statuses:
         wait = max(self._patience(balanced, previous, status, findings), self._refused_for(ref, status))
         return wait if wait > 0 else await self._write(balanced, previous, status)
 
-    def _status(self, balanced: Balanced, previous: dict[str, Any]) -> tuple[dict[str, Any], _Findings]:
+    def _status(self, balanced: Balanced, previous: dict[str, Any], absent: Absent) -> tuple[dict[str, Any], _Findings]:
         """What status should say, and the findings in it."""
         now = to_text(self._c.clock.now())
         missing, ref = self._c.missing(), balanced.ref
@@ -83,7 +94,8 @@ class Statuses:
         told = previous if tells_of(previous, balanced, resolution) else {}
         findings = list(self._findings(snapshot, told))
         restored = self._workloads.contests.listed(ref, (workload for workload, _ in findings))
-        status = make_status(observed(snapshot, resolution, findings), previous, balanced.generation, now, restored)
+        seen = observed(snapshot, resolution, findings, absent)
+        status = make_status(seen, previous, balanced.generation, now, restored)
         return (lacking(status, previous, missing, balanced.generation, now) if missing else status), findings
 
     def forgive(self) -> list[StatusKey]:

@@ -85,6 +85,7 @@ class Waits:
 
 def _balancer(settings: Settings) -> Balancer:
     return Balancer(
+        service=settings.xds_service,
         fallbacks=(settings.xds_fallback,) if settings.xds_fallback else (),
         cluster_domain=settings.cluster_domain,
         plaintext=settings.xds_credentials == "plaintext",

@@ -174,11 +174,16 @@ class Clients:
 
     def downgraded(self, stream: Stream) -> Iterator[tuple[Name, Downgrade]]:
         """What a client does not do of what the services say that it is told about."""
-        known = agent(stream.node.agent, stream.node.version)
         for name in sorted(name for name in stream.names if ref_of(name) in stream.admitted):
-            service = self._directory.served(name)
-            for one in (*of_protocol(service.client), *of_client(service.client, known)) if service else ():
+            for one in self.downgrades(name, stream.node):
                 yield name, one
+
+    def downgrades(self, name: Name, node: Node) -> tuple[Downgrade, ...]:
+        """What any client of that library and version does not do of a service that somebody asks for."""
+        service = self._directory.served(name)
+        if service is None:
+            return ()
+        return *of_protocol(service.client), *of_client(service.client, agent(node.agent, node.version))
 
     def _follow(self, stream: Stream, names: frozenset[Name]) -> None:
         before = self._streams[stream]

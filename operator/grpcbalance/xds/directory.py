@@ -18,6 +18,7 @@ from typing import Final
 
 from grpcbalance.allowed import admits
 from grpcbalance.api import Client, Spec
+from grpcbalance.conditions import is_ready
 from grpcbalance.desired import read_spec
 from grpcbalance.model import Ref, Service, ServiceSnapshot
 from grpcbalance.optin import Problem
@@ -45,12 +46,18 @@ class Directory:
     def __init__(self, view: View) -> None:
         self._view = view
         self._bases: dict[Ref, _Basis] = {}
+        # Of each basis: whether it has a ready endpoint, as far as slices have told.
+        self._ready: dict[Ref, bool] = {}
         # What is asked for; the same object as long as nothing changes.
         self._asked: dict[Ref, dict[Name, Served]] = {}
 
     def refs(self) -> set[Ref]:
         """Every service that there is, or was."""
         return {*self._view.balanced, *self._owners(), *self._bases}
+
+    def ready(self) -> dict[Ref, bool]:
+        """Every service that clients can ask for, and whether it has at least one ready endpoint."""
+        return self._ready.copy()
 
     def _owners(self) -> Iterator[Ref]:
         for service in self._view.services.values():
@@ -63,8 +70,10 @@ class Directory:
         basis = _basis(snapshot, old, bool(asked))
         if basis is None:
             self._bases.pop(ref, None)
+            self._ready.pop(ref, None)
             return old is not None
         self._bases[ref] = basis
+        self._ready[ref] = _has_ready(basis, snapshot, self._ready.get(ref, False))
         changed = basis != old
         for name, before in asked.items():
             now = _served(name, basis, snapshot, before)
@@ -131,6 +140,14 @@ def _service(snapshot: ServiceSnapshot) -> Service | None:
     wanted = snapshot.balanced.service_name if snapshot.balanced else None
     ours = snapshot.owned
     return next((service for service in ours if service.ref.name == wanted), ours[0] if ours else None)
+
+
+def _has_ready(basis: _Basis, snapshot: ServiceSnapshot, before: bool) -> bool:
+    """As `_served` says it, without making anything of the endpoints."""
+    own = [piece for piece in snapshot.slices if piece.service_name == basis.service_name]
+    if not own or not basis.present:
+        return before
+    return any(is_ready(endpoint) for piece in own for endpoint in piece.endpoints)
 
 
 def _served(name: Name, basis: _Basis, snapshot: ServiceSnapshot, before: Served | None) -> Served:

@@ -20,6 +20,7 @@ from grpcbalance import logs
 from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError
 from grpcbalance.lifetime import Lifetime
+from grpcbalance.lookaside.page import PATH, Ports
 from grpcbalance.probes import Health, Probes
 from grpcbalance.settings import split_address
 from grpcbalance.view import View
@@ -28,6 +29,7 @@ from grpcbalance.watched import served_kinds
 from .certificates import CertificateError, Certificates
 from .clients import Clients
 from .debug import page
+from .debug_services import page as services_page
 from .directory import Directory
 from .gather import Gather
 from .identify import by_certificate, by_nothing, by_token
@@ -82,7 +84,7 @@ class Balancer:
         kinds = served_kinds(settings.namespace)
         self.watching: Watching[Concern] = Watching(self.kube, Store(self.view), self._changed, kinds)
         self.health = Health(self._trouble, self.metrics.loop_lagged)
-        pages = {"/debug/clients": lambda: page(self.clients)}
+        pages = {"/debug/clients": lambda: page(self.clients), PATH: self._services_page}
         address = split_address(settings.http_address)
         self.probes = Probes(self.health, self.metrics.registry, address, pages)
         self.metrics.watch(lambda: len(self.clients), self.watching.age)
@@ -90,6 +92,11 @@ class Balancer:
         self.servers: list[Server] = []
         self._ports = tuple(self._servers())
         self._lifetime = Lifetime(self.health)
+
+    async def _services_page(self) -> str:
+        settings, serves = self.settings, bool(self.servers)
+        ports = Ports(plaintext=serves and bool(settings.plaintext_address), tls=serves and bool(settings.tls_address))
+        return await services_page(self.clients, self.directory, ports)
 
     def _trouble(self) -> dict[str, str]:
         """What keeps us from serving. An API server that is away does not, once all is known."""

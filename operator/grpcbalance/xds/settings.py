@@ -47,7 +47,8 @@ class XdsSettings:
     max_names: int = setting(1000, "Services that one client may ask for at the same time.", low=1, high=100_000)
     http_address: str = setting(
         ":8080",
-        "Where /livez, /readyz, /metrics and /debug/clients are served: HOST:PORT; an empty host is every address.",
+        "Where /livez, /readyz, /metrics, /debug/clients and /debug/services are served: HOST:PORT; an empty host is "
+        "every address.",
     )
     log_level: str = setting("info", "Least severity that is logged.", choices=("debug", "info", "warning", "error"))
     log_format: str = setting("json", "One JSON object per line, or text for people.", choices=("json", "text"))

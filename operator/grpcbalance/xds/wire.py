@@ -24,6 +24,7 @@ class Node:
     agent: str = ""
     version: str = ""
     zone: str = ""
+    cluster: str = ""
 
 
 def decode(message: bytes) -> Any:
@@ -47,7 +48,7 @@ def node(message: Any) -> Node | None:
     if not message.HasField("node"):
         return None
     told = message.node
-    words = (told.id, told.user_agent_name, told.user_agent_version, told.locality.zone)
+    words = (told.id, told.user_agent_name, told.user_agent_version, told.locality.zone, told.cluster)
     return Node(*(one_line(word[:WORD], WORD) for word in words))
 
 

@@ -16,7 +16,7 @@ from tests.unit.core.test_plan import CLIENT, CONFIGURED_CLIENT, READY, SERVER, 
 
 OPEN: Raw = {"allowedClients": {"namespaces": {"from": "All"}}}
 ON_XDS = (make.gbs(discovery="XDS", **OPEN), SERVER, make.serving())
-SERVES = Seen("")
+SERVES = Seen("", plaintext=True, tls=True)
 MOVING = annotate(CLIENT, xds="plaintext")
 READY_CLIENT = annotate(CLIENT, xds="ready")
 TARGET = "GRPC_ORDERS_TARGET"
@@ -85,14 +85,25 @@ def test_the_installer_may_choose_plain_text_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "told"), [(None, "not asked"), (Seen("replica 10.0.0.1 does not answer"), "10.0.0.1 does not answer")]
+    ("seen", "reason", "told"),
+    [
+        (None, "XdsNotAsked", "not asked"),
+        (Seen("10.0.0.1 does not answer", plaintext=True), "XdsNotServing", "10.0.0.1 does not answer"),
+        (Seen("", tls=True), "XdsNotServing", "in plain text"),
+    ],
 )
-def test_nobody_is_moved_before_the_balancer_serves_the_name(seen: Seen | None, told: str) -> None:
+def test_nobody_is_moved_before_the_balancer_serves_the_name(seen: Seen | None, reason: str, told: str) -> None:
     for client in (MOVING, annotate(CONFIGURED_CLIENT, xds="plaintext")):
         decision = decide_in("checkout", *ON_XDS, client, seen=seen)
         (finding,) = decision.findings
-        assert (decision.patch, finding.state, str(finding.reason)) == (None, "Pending", "XdsNotServing")
+        assert (decision.patch, finding.state, str(finding.reason)) == (None, "Pending", reason)
         assert told in finding.message
+
+
+def test_nobody_is_moved_to_tls_that_is_not_served() -> None:
+    decision = decide_in("checkout", *ON_XDS, READY_CLIENT, seen=Seen("", plaintext=True))
+    assert (decision.patch, reasons(decision)) == (None, ["XdsNotServing"])
+    assert "--xds-credentials" in decision.findings[0].message
 
 
 @pytest.mark.parametrize("seen", [None, Seen("nobody answers")])

@@ -178,7 +178,7 @@ def test_without_a_cluster_targets_are_believed_to_serve() -> None:
 
 
 def test_what_one_namespace_does_not_tell_is_said() -> None:
-    wish = Wish((), "shop", forced=True, cluster_domain=make.DOMAIN, with_cluster=True)
+    wish = Wish((), "shop", forced=True, balancer=make.balancer(cluster_domain=make.DOMAIN), with_cluster=True)
     (assumption,) = asyncio.run(diff(Cluster(first_opt_in()), wish, NOW)).assumptions
     assert assumption.startswith("only namespace shop was asked")
 

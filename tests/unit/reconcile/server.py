@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from grpcbalance.errors import Conflict, Gone, Invalid, KubeError
+from grpcbalance.lookaside.pods import Pod
 from grpcbalance.model import Ref, WorkloadRef
 from grpcbalance.names import FIELD_MANAGER, PLURAL
 from grpcbalance.observe import ref_of
@@ -67,6 +68,10 @@ class Server:
         self.authorities: set[str] = set()
         # How often they were all looked at.
         self.looks = 0
+        # Ready pods with an xDS target, when they were listed of which namespace, and what refuses that.
+        self.xds_pods: list[Pod] = []
+        self.listings: list[tuple[float, str]] = []
+        self.xds_refusal: KubeError | None = None
         self.watchers: list[Watcher] = []
         self.faults: list[Fault] = []
         self.attempts: list[Write] = []
@@ -213,6 +218,12 @@ class Server:
         self.looks += 1
         pods = [values for pod, values in self.pods.items() if namespace in (None, pod.namespace)]
         return frozenset(hosts_in([{"env": [{"value": value} for value in values]} for values in pods]))
+
+    async def pods_on_xds(self, namespace: str) -> tuple[Pod, ...]:
+        self.listings.append((self._clock(), namespace))
+        if self.xds_refusal is not None:
+            raise self.xds_refusal
+        return tuple(pod for pod in self.xds_pods if pod.node.namespace == namespace)
 
     async def create_event(self, event: dict[str, Any]) -> None:
         self.events.append(event)

@@ -58,6 +58,7 @@ def make_context(
         enqueue=enqueue,
         service_refusals={},
         workload_refusals={},
+        pods_on_xds=server.pods_on_xds,
     )
 
 

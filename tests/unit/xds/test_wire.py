@@ -40,7 +40,7 @@ def test_a_node() -> None:
         "user_agent_version": "1.60.0",
         "locality": {"region": "r", "zone": "a"},
     }
-    assert wire.node(wire.decode(sent(node=told))) == Node("me", "gRPC Go", "1.60.0", "a")
+    assert wire.node(wire.decode(sent(node=told))) == Node("me", "gRPC Go", "1.60.0", "a", "shop")
     assert wire.node(wire.decode(sent(node={}))) == Node()
 
 

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,7 +24,7 @@ import (
 
 // newChannel makes the one channel to a service with the settings that grpcbalance injects; name is ORDERS in
 // GRPC_ORDERS_TARGET. Make it once and share it: a channel for each request would balance nothing.
-func newChannel(e *env, name, fallback string) (*grpc.ClientConn, error) {
+func newChannel(e *env, name, fallback string, more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	v := "GRPC_" + name + "_"
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -42,41 +44,66 @@ func newChannel(e *env, name, fallback string) (*grpc.ClientConn, error) {
 	if ping.Time > 0 { // WithKeepaliveParams would turn 0, "no pings", into a ping each 10 s
 		options = append(options, grpc.WithKeepaliveParams(ping))
 	}
-	return grpc.NewClient(e.text(v+"TARGET", fallback), options...)
+	return grpc.NewClient(e.text(v+"TARGET", fallback), append(options, more...)...)
 }
 
 // snippet: end
 
-// runClient calls the service SERVICE at a steady rate, one RPC at a time, until ctx ends; the RPC then in
-// flight is finished and recorded. It writes what record.go describes to out, one line with each Write.
-func runClient(ctx context.Context, e *env, out io.Writer) error {
-	name, fallback := e.text("SERVICE", ""), e.text("FALLBACK_TARGET", "")
-	rate := e.number("RATE", 50, 10_000, "a whole number of RPCs per second, 1 to 10000")
-	timeout := e.millis("TIMEOUT_MS", time.Second)
-	if target := "GRPC_" + name + "_TARGET"; !regexp.MustCompile(`^[A-Z0-9_]+$`).MatchString(name) {
-		e.fail("SERVICE", name, "the NAME in GRPC_<NAME>_TARGET, such as ORDERS")
-	} else if e.text(target, fallback) == "" {
-		e.fail(target, "", "a target such as dns:///orders:5000, or one in FALLBACK_TARGET")
-	}
-	conn, err := newChannel(e, name, fallback)
-	if e.err() != nil {
-		return e.err()
-	}
-	if err != nil {
-		return fmt.Errorf("no channel from GRPC_%s_…: %w", name, err)
-	}
-	defer conn.Close()
+// callerSettings is how the client calls.
+type callerSettings struct {
+	services      []string // those of SERVICE; one may stand there twice
+	fallback      string
+	rate          int64
+	interval      time.Duration
+	timeout, idle time.Duration // idle: 0 for the library's default
+}
 
-	lines := json.NewEncoder(out)
-	lines.SetEscapeHTML(false)
-	if err := lines.Encode(startLine{newStart(e, name, conn.Target(), rate, timeout)}); err != nil {
+func newCallerSettings(e *env) callerSettings {
+	s := callerSettings{
+		services: strings.Split(e.text("SERVICE", ""), ","),
+		fallback: e.text("FALLBACK_TARGET", ""),
+		rate:     e.number("RATE", 50, 10_000, "a whole number of RPCs per second, 1 to 10000"),
+		timeout:  e.millis("TIMEOUT_MS", time.Second),
+		idle:     e.millis("IDLE_TIMEOUT_MS", 0),
+	}
+	s.interval = e.millis("INTERVAL_MS", 0)
+	if s.interval == 0 {
+		s.interval = time.Second / time.Duration(s.rate)
+	}
+	for _, name := range s.services {
+		if target := "GRPC_" + name + "_TARGET"; !regexp.MustCompile(`^[A-Z0-9_]+$`).MatchString(name) {
+			e.fail("SERVICE", e.text("SERVICE", ""), "the NAME in GRPC_<NAME>_TARGET, such as ORDERS, or several: ORDERS,PAYMENTS")
+		} else if e.text(target, s.fallback) == "" {
+			e.fail(target, "", "a target such as dns:///orders:5000, or one in FALLBACK_TARGET")
+		}
+	}
+	return s
+}
+
+// runClient calls each service of SERVICE in turn, over a channel of its own, at a steady rate, one RPC at a time,
+// until ctx ends; the RPC then in flight is finished and recorded. It writes what record.go describes to out, one
+// line with each Write.
+func runClient(ctx context.Context, e *env, out io.Writer) error {
+	settings := newCallerSettings(e)
+	conns, err := openChannels(e, settings)
+	if err != nil {
 		return err
 	}
-	echo := echov1.NewEchoClient(conn)
-	tick := time.NewTicker(time.Second / time.Duration(rate))
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	var echoes []echov1.EchoClient
+	for i, conn := range conns {
+		defer conn.Close()
+		echoes = append(echoes, echov1.NewEchoClient(conn))
+		first := newStart(e, settings.services[i], conn.Target(), settings.rate, settings.timeout)
+		if err := lines.Encode(startLine{first}); err != nil {
+			return err
+		}
+	}
+	tick := time.NewTicker(settings.interval)
 	defer tick.Stop()
-	for ctx.Err() == nil { // asked each time: select takes either when both are ready
-		if err := lines.Encode(say(echo, timeout)); err != nil {
+	for turn := 0; ctx.Err() == nil; turn++ { // asked each time: select takes either when both are ready
+		if err := lines.Encode(say(echoes[turn%len(echoes)], settings.timeout)); err != nil {
 			return err
 		}
 		select {
@@ -85,4 +112,25 @@ func runClient(ctx context.Context, e *env, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// openChannels makes a channel for each service. What is malformed in a variable comes before what a library says of it.
+func openChannels(e *env, settings callerSettings) ([]*grpc.ClientConn, error) {
+	var more []grpc.DialOption
+	if settings.idle > 0 {
+		more = append(more, grpc.WithIdleTimeout(settings.idle))
+	}
+	var conns []*grpc.ClientConn
+	var errs []error
+	for _, name := range settings.services {
+		conn, err := newChannel(e, name, settings.fallback, more...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("no channel from GRPC_%s_…: %w", name, err))
+		}
+		conns = append(conns, conn)
+	}
+	if e.err() != nil {
+		return nil, e.err()
+	}
+	return conns, errors.Join(errs...)
 }

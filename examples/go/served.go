@@ -33,12 +33,12 @@ func newServed(pod string, out io.Writer) *served {
 	return &served{pod: pod, out: json.NewEncoder(out)}
 }
 
-// count takes note of an RPC.
-func (s *served) count(ctx context.Context) {
-	s.attempts.Add(1)
+// count takes note of an RPC, and answers with its number, from 1 on.
+func (s *served) count(ctx context.Context) int64 {
 	if len(metadata.ValueFromIncomingContext(ctx, "grpc-previous-rpc-attempts")) > 0 {
 		s.retries.Add(1)
 	}
+	return s.attempts.Add(1)
 }
 
 // start begins to write a line each second in which RPCs arrived; the function returned writes the last one.

@@ -4,15 +4,18 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"grpcbalance.dev/examples/go/echov1"
 )
@@ -44,10 +47,21 @@ type echoServer struct {
 	echov1.UnimplementedEchoServer
 	pod, podIP string // podIP may be empty
 	served     *served
+	faults     faults
+}
+
+// faults are RPCs that a server answers with UNAVAILABLE on purpose: the first ones, and then every nth; 0 for none.
+type faults struct{ first, every int64 }
+
+func (f faults) hit(number int64) bool {
+	return number <= f.first || f.every > 0 && number%f.every == 0
 }
 
 func (s *echoServer) Say(ctx context.Context, req *echov1.SayRequest) (*echov1.SayResponse, error) {
-	s.served.count(ctx)
+	if number := s.served.count(ctx); s.faults.hit(number) {
+		// Without headers: a client's library repeats no RPC that has them.
+		return nil, status.Error(codes.Unavailable, "a fault that was asked for")
+	}
 	header := metadata.Pairs("pod", s.pod)
 	if s.podIP != "" {
 		header.Set("pod-ip", s.podIP)
@@ -66,7 +80,16 @@ func runServer(ctx context.Context, e *env, out io.Writer) error {
 		return err
 	}
 	pod := e.text("POD_NAME", hostname)
-	echo := &echoServer{pod: pod, podIP: e.text("POD_IP", ""), served: newServed(pod, out)}
+	const want = "a whole number of RPCs"
+	echo := &echoServer{
+		pod:    pod,
+		podIP:  e.text("POD_IP", ""),
+		served: newServed(pod, out),
+		faults: faults{
+			first: e.number("FAIL_FIRST", 0, math.MaxInt64, want),
+			every: e.number("FAIL_EVERY", 0, math.MaxInt64, want),
+		},
+	}
 	address := e.text("LISTEN", ":5000")
 	grace := e.millis("SHUTDOWN_GRACE_MS", 20*time.Second)
 	server := grpc.NewServer(serverOptions(e)...)
@@ -87,12 +110,12 @@ func runServer(ctx context.Context, e *env, out io.Writer) error {
 // NOT_SERVING; then no new connection is taken, each client is told to go elsewhere (GOAWAY), and RPCs in
 // flight have the time grace to finish. Only what is left after that is cut off.
 func serve(ctx context.Context, server *grpc.Server, listener net.Listener, grace time.Duration) error {
-	status := health.NewServer() // SERVING for "", the server as a whole
-	status.SetServingStatus(echov1.Echo_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
-	healthpb.RegisterHealthServer(server, status)
+	health := health.NewServer() // SERVING for "", the server as a whole
+	health.SetServingStatus(echov1.Echo_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	healthpb.RegisterHealthServer(server, health)
 
 	context.AfterFunc(ctx, func() {
-		status.Shutdown()
+		health.Shutdown()
 		cut := time.AfterFunc(grace, server.Stop)
 		defer cut.Stop()
 		server.GracefulStop()

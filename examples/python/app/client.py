@@ -1,5 +1,7 @@
-"""The client: one channel, one RPC at a time, at a steady rate."""
+"""The client: a channel for each service, one RPC at a time, at a steady rate."""
 
+import contextlib
+import itertools
 import re
 import threading
 import time
@@ -37,19 +39,29 @@ def channel_settings(env: Env, name: str, fallback: str) -> tuple[str, list[tupl
 
 
 def run_client(env: Env, stop: threading.Event) -> None:
-    """Call the service SERVICE until stop is set; the RPC then in flight is finished and recorded."""
-    name = env.text("SERVICE")
+    """Call each service of SERVICE in turn, over a channel of its own, until stop is set.
+
+    The RPC then in flight is finished and recorded.
+    """
+    names, fallback = env.text("SERVICE").split(","), env.text("FALLBACK_TARGET")
     rate = env.number("RATE", 10_000, "a whole number of RPCs per second, 1 to 10000") or 50
+    interval = (env.millis("INTERVAL_MS") or 1000 / rate) / 1000
     timeout = env.millis("TIMEOUT_MS") or 1000
-    target, options = channel_settings(env, name, env.text("FALLBACK_TARGET"))
-    if not re.fullmatch("[A-Z0-9_]+", name):
-        env.mistake("SERVICE", "the NAME in GRPC_<NAME>_TARGET, such as ORDERS")
-    elif not target:
-        env.mistake(f"GRPC_{name}_TARGET", "a target such as dns:///orders:5000, or one in FALLBACK_TARGET")
+    idle = env.millis("IDLE_TIMEOUT_MS")
+    settings = [channel_settings(env, name, fallback) for name in names]
+    for name, (target, options) in zip(names, settings, strict=True):
+        if not re.fullmatch("[A-Z0-9_]+", name):
+            env.mistake("SERVICE", "the NAME in GRPC_<NAME>_TARGET, such as ORDERS, or several: ORDERS,PAYMENTS")
+        elif not target:
+            env.mistake(f"GRPC_{name}_TARGET", "a target such as dns:///orders:5000, or one in FALLBACK_TARGET")
+        if idle:
+            options.append(("grpc.client_idle_timeout_ms", idle))
     env.check()
-    with grpc.insecure_channel(target, options) as channel:
-        record.start(env, name, target, rate, timeout)
-        echo, turn = EchoStub(channel), time.monotonic()
+    with contextlib.ExitStack() as stack:
+        channels = [stack.enter_context(grpc.insecure_channel(*each)) for each in settings]
+        for name, (target, _) in zip(names, settings, strict=True):
+            record.start(env, name, target, rate, timeout)
+        echoes, turn = itertools.cycle([EchoStub(channel) for channel in channels]), time.monotonic()
         while not stop.wait(max(0, turn - time.monotonic())):
-            record.rpc(echo, timeout)
-            turn = max(turn + 1 / rate, time.monotonic())  # turns that were missed are not made up for
+            record.rpc(next(echoes), timeout)
+            turn = max(turn + interval, time.monotonic())  # turns that were missed are not made up for

@@ -10,9 +10,12 @@ import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import java.io.IOException;
 import java.security.Security;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 
-/** Calls a service at a steady rate and records each RPC. */
+/** Calls services at a steady rate and records each RPC. */
 final class EchoClient {
     private EchoClient() {}
 
@@ -41,31 +44,61 @@ final class EchoClient {
 
     // snippet: end
 
-    /** Calls the service SERVICE, one RPC at a time, until SIGTERM; the RPC then in flight is finished and recorded. */
+    /**
+     * Calls each service of SERVICE in turn, over a channel of its own, one RPC at a time, until SIGTERM; the RPC then
+     * in flight is finished and recorded.
+     */
     static void run(Env env) throws IOException, InterruptedException {
-        String name = env.text("SERVICE").orElse("");
-        String fallback = env.text("FALLBACK_TARGET").orElse("");
-        long rate = env.number("RATE", 10_000, "a whole number of RPCs per second, 1 to 10000").orElse(50);
-        long timeoutMillis = env.millis("TIMEOUT_MS").orElse(1000);
-        String target = env.text("GRPC_" + name + "_TARGET").orElse(fallback);
-        if (!name.matches("[A-Z0-9_]+")) {
-            env.fail("SERVICE", name, "the NAME in GRPC_<NAME>_TARGET, such as ORDERS");
-        } else if (target.isEmpty()) {
-            env.fail("GRPC_" + name + "_TARGET", "", "a target such as dns:///orders:5000, or one in FALLBACK_TARGET");
+        Caller caller = Caller.of(env);
+        List<ManagedChannelBuilder<?>> builders = new ArrayList<>();
+        for (String name : caller.services()) {
+            ManagedChannelBuilder<?> builder = channel(env, name, caller.fallback());
+            caller.idle().ifPresent(ms -> builder.idleTimeout(ms, MILLISECONDS));
+            builders.add(builder);
         }
-        ManagedChannelBuilder<?> builder = channel(env, name, fallback);
         env.check();
-        ManagedChannel channel = builder.build();
+        List<ManagedChannel> channels = new ArrayList<>();
+        for (ManagedChannelBuilder<?> builder : builders) {
+            channels.add(builder.build());
+        }
 
         CountDownLatch stop = new CountDownLatch(1);
         Main.onSigterm(stop::countDown);
-        Lines.write(ClientRecord.start(env, name, target, rate, timeoutMillis));
-        long period = SECONDS.toNanos(1) / rate;
+        for (String name : caller.services()) {
+            String target = env.text("GRPC_" + name + "_TARGET").orElse(caller.fallback());
+            Lines.write(ClientRecord.start(env, name, target, caller.rate(), caller.timeoutMillis()));
+        }
         long turn = System.nanoTime();
+        int calls = 0;
         do {
-            Lines.write(ClientRecord.say(channel, timeoutMillis));
-            turn += Math.max(period, System.nanoTime() - turn); // turns that were missed are not made up for
+            Lines.write(ClientRecord.say(channels.get(calls++ % channels.size()), caller.timeoutMillis()));
+            turn += Math.max(caller.periodNanos(), System.nanoTime() - turn); // turns that were missed are not made up for
         } while (!stop.await(turn - System.nanoTime(), NANOSECONDS));
-        channel.shutdownNow();
+        channels.forEach(ManagedChannel::shutdownNow);
+    }
+
+    /** How the client calls. The same service may stand there twice. */
+    private record Caller(
+        List<String> services, String fallback, long rate, long periodNanos, long timeoutMillis, OptionalLong idle) {
+
+        static Caller of(Env env) {
+            String services = env.text("SERVICE").orElse("");
+            String fallback = env.text("FALLBACK_TARGET").orElse("");
+            long rate = env.number("RATE", 10_000, "a whole number of RPCs per second, 1 to 10000").orElse(50);
+            OptionalLong interval = env.millis("INTERVAL_MS");
+            long period = interval.isPresent() ? MILLISECONDS.toNanos(interval.getAsLong()) : SECONDS.toNanos(1) / rate;
+            List<String> names = List.of(services.split(",", -1));
+            for (String name : names) {
+                String target = "GRPC_" + name + "_TARGET";
+                if (!name.matches("[A-Z0-9_]+")) {
+                    String want = "the NAME in GRPC_<NAME>_TARGET, such as ORDERS, or several: ORDERS,PAYMENTS";
+                    env.fail("SERVICE", services, want);
+                } else if (env.text(target).orElse(fallback).isEmpty()) {
+                    env.fail(target, "", "a target such as dns:///orders:5000, or one in FALLBACK_TARGET");
+                }
+            }
+            long timeoutMillis = env.millis("TIMEOUT_MS").orElse(1000);
+            return new Caller(names, fallback, rate, period, timeoutMillis, env.millis("IDLE_TIMEOUT_MS"));
+        }
     }
 }

@@ -45,16 +45,11 @@ def mounts_proof(kind: str, patch: Mapping[str, Any]) -> bool:
 
 def _container_patch(upserts: Mapping[str, Value], deletes: Iterable[str], record: Mapping[str, str]) -> dict[str, Any]:
     """What changes of one container; `record` is what is ours afterwards."""
-    env: list[dict[str, Any]] = []
-    mounts: list[dict[str, Any]] = []
-    for name, value in upserts.items():
-        if isinstance(value, Proof):
-            mounts.append(value.mount())
-        else:
-            env.append(
-                {"name": name, **({"value": value} if isinstance(value, str) else {"valueFrom": value.source()})}
-            )
-    order = [{"name": name} for name in _ordered(upserts, record)] if _refers(upserts) else []
+    proofs = [value for value in upserts.values() if isinstance(value, Proof)]
+    mounts: list[dict[str, Any]] = [proof.mount() for proof in proofs]
+    names = _ordered(upserts, record)
+    env: list[dict[str, Any]] = [_entry(name, upserts[name]) for name in names if name in upserts]
+    order = [{"name": name} for name in names] if _refers(upserts) else []
     for name in deletes:
         if name == PROOF:
             mounts.append({"mountPath": PROOF_PATH, "$patch": "delete"})
@@ -64,13 +59,20 @@ def _container_patch(upserts: Mapping[str, Value], deletes: Iterable[str], recor
     return {key: value for key, value in parts.items() if value}
 
 
+def _entry(name: str, value: Value) -> dict[str, Any]:
+    return {"name": name, **({"valueFrom": value.source()} if isinstance(value, FieldRef) else {"value": value})}
+
+
 def _refers(upserts: Mapping[str, Value]) -> bool:
     """Whether the order matters: a merge puts new entries first, and `$(NAME)` is expanded of earlier ones only."""
     return BOOTSTRAP in upserts or any(isinstance(value, FieldRef) for value in upserts.values())
 
 
 def _ordered(upserts: Mapping[str, Value], record: Mapping[str, str]) -> list[str]:
-    """Our variables that are written or referred to, each after those that it refers to."""
+    """Our variables that are written or referred to, each after those that it refers to.
+
+    The API server wants the entries of a patch in the order that the patch asks for.
+    """
     references = [name for name in (POD_NAME, ZONE) if name in record]
     others = [name for name, value in upserts.items() if isinstance(value, str) and name != BOOTSTRAP]
     return [*references, *([BOOTSTRAP] if BOOTSTRAP in record else []), *others]

@@ -11,8 +11,9 @@ import pytest
 
 from lab import Cluster, Lab, open_cluster
 from lab.images import LANGUAGES
-from lab.install import install_operator, provide_images
+from lab.install import install_operator, install_xds, provide_images
 from lab.rest import Rest, path
+from tests.kit import xds
 from tests.kit.failures import folder_of, kept_when_failing
 from tests.kit.shop import Shop
 
@@ -82,6 +83,15 @@ def new_namespace(api: Rest, test: str) -> str:
     name = f"t{_RUN}-{next(_numbers):03d}-{stem}"
     api.create(path("v1", "namespaces"), {"metadata": {"name": name}})
     return name
+
+
+@pytest.fixture(scope="session")
+def authority(cluster: Cluster, api: Rest) -> bytes:
+    """The look-aside balancer is installed, over TLS and in plain text; answers with the certificate of its signer."""
+    provide_images(cluster, ("go", "python"))
+    signer = xds.make_certificate(api)
+    install_xds(cluster, "both")
+    return signer
 
 
 @pytest.fixture(scope="session")

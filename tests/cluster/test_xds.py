@@ -7,27 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import Cluster, Lab
-from lab.install import NAMESPACE, XDS_DEPLOYMENT, install_xds, provide_images, wait_rolled_out
+from lab import Lab
+from lab.install import NAMESPACE, XDS_DEPLOYMENT, wait_rolled_out
 from lab.records import Recorder, failures, per_pod
 from lab.rest import Rest, path
 from tests.kit import objects, programs, xds
 from tests.kit.shop import ROLLOUT, Shop
 
-pytestmark = pytest.mark.cluster
+# What every change has to keep is in test_xds_migration.
+pytestmark = [pytest.mark.cluster, pytest.mark.full]
 
 LANGUAGES = ("go", "python")
-# For every change one language has to do.
-PARAMS = [pytest.param(name, marks=[] if name == "go" else [pytest.mark.full]) for name in LANGUAGES]
-
-
-@pytest.fixture(scope="module")
-def authority(cluster: Cluster, api: Rest) -> bytes:
-    """The look-aside balancer is installed; answers with the certificate of who signed its own."""
-    provide_images(cluster, LANGUAGES)
-    signer = xds.make_certificate(api)
-    install_xds(cluster, "both")
-    return signer
 
 
 def serve(shop: Shop, **spec: object) -> None:
@@ -40,7 +30,7 @@ def serve(shop: Shop, **spec: object) -> None:
     shop.wait_rolled_out("orders")
 
 
-@pytest.fixture(params=PARAMS)
+@pytest.fixture(params=LANGUAGES)
 def recorder(shop: Shop, authority: bytes, request: pytest.FixtureRequest) -> Iterator[Recorder]:
     """Two servers, and a client in each language that calls them by xDS."""
     assert authority
@@ -70,7 +60,6 @@ def test_new_pods_are_used_at_once_and_no_rpc_fails(shop: Shop, recorder: Record
     assert failures(recorder.rpcs(start)) == []
 
 
-@pytest.mark.full
 @pytest.mark.needs_lab
 def test_both_replicas_killed_at_once_stop_no_call_and_news_come_afterwards(
     shop: Shop, recorder: Recorder, api: Rest
@@ -86,7 +75,6 @@ def test_both_replicas_killed_at_once_stop_no_call_and_news_come_afterwards(
     assert failures(recorder.rpcs(start)) == []
 
 
-@pytest.mark.full
 def test_replicas_that_are_replaced_one_by_one_are_left_in_time(shop: Shop, recorder: Recorder, api: Rest) -> None:
     start = time.time()
     shop.cluster.kubectl("rollout", "restart", f"deployment/{XDS_DEPLOYMENT}", "--namespace", NAMESPACE)
@@ -96,7 +84,6 @@ def test_replicas_that_are_replaced_one_by_one_are_left_in_time(shop: Shop, reco
     assert failures(recorder.rpcs(start)) == []
 
 
-@pytest.mark.full
 def test_who_is_connected_is_told(shop: Shop, recorder: Recorder, api: Rest) -> None:
     assert recorder.wait(lambda found: len(found) > 10, since=time.time(), within=30) is not None
     (pod,) = shop.api.items(shop.url("Pod"), "app=checkout")
@@ -109,7 +96,7 @@ def test_who_is_connected_is_told(shop: Shop, recorder: Recorder, api: Rest) -> 
         assert asked["rejection"] is None
 
 
-@pytest.mark.parametrize("language", PARAMS)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_over_tls_a_token_shows_what_is_for_its_namespace(
     language: str, shop: Shop, authority: bytes, api: Rest
 ) -> None:

@@ -29,6 +29,10 @@ def merge(live: Raw, patch: Raw) -> Raw:
             below = result.get(key)
             result[key] = merge(below if isinstance(below, dict) else {}, value)
         elif key in _MERGE_KEYS:
+            wanted = [item[_MERGE_KEYS[key]] for item in patch.get(_ORDER + key, [])]
+            written = [item[_MERGE_KEYS[key]] for item in value if "$patch" not in item]
+            if wanted and written != [name for name in wanted if name in written]:
+                raise ValueError(f"The order in patch list: {written} doesn't match {_ORDER}{key} list: {wanted}")
             merged = _merge_list(result.get(key) or [], value, _MERGE_KEYS[key])
             result[key] = _ordered(merged, patch.get(_ORDER + key, []), _MERGE_KEYS[key])
         else:

@@ -62,7 +62,13 @@ def manifests(*raws: Raw, file: str = "shop.yaml") -> tuple[Manifest, ...]:
 
 def report(cluster: Cluster | None = None, given: tuple[Manifest, ...] = ()) -> Report:
     """What the operator would do about a cluster, about manifests, or both."""
-    wish = Wish(given, make.NAMESPACE, forced=False, balancer=make.balancer(cluster_domain=make.DOMAIN), with_cluster=cluster is not None)
+    wish = Wish(
+        given,
+        make.NAMESPACE,
+        forced=False,
+        balancer=make.balancer(cluster_domain=make.DOMAIN),
+        with_cluster=cluster is not None,
+    )
     return asyncio.run(diff(cluster or Nothing(), wish, NOW))
 
 

@@ -1,0 +1,164 @@
+"""`discovery: DNS -> XDS -> DNS` as a user does it: one word in the object, clients that say so, no failed RPC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from lab.records import Recorder, failures, per_pod
+from lab.rest import Object, Rest, path
+from tests.kit import objects, programs, xds
+from tests.kit.shop import ROLLOUT, SOON, Shop, env_of
+
+from .test_lifecycle import target
+
+pytestmark = pytest.mark.cluster
+
+TARGET, BOOTSTRAP = "GRPC_ORDERS_TARGET", "GRPC_XDS_BOOTSTRAP_CONFIG"
+LANGUAGES = [pytest.param("go"), pytest.param("python", marks=pytest.mark.full)]
+
+
+def serve(shop: Shop, **spec: Any) -> None:
+    """Two servers of `orders`, which take their time to go."""
+    server = objects.server(replicas=2, annotations={"grpcbalance.dev/server": "orders"})
+    server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
+    shop.create(objects.balanced(**spec), server)
+    shop.wait_condition("ServersConfigured", within=ROLLOUT)
+    shop.wait_rolled_out("orders")
+
+
+def discover(shop: Shop, by: str) -> None:
+    """Change the one word."""
+    shop.merge("GrpcBalancedService", "orders", {"spec": {"discovery": by}})
+
+
+def on_xds(shop: Shop) -> str:
+    """The target of clients on xDS."""
+    return f"xds:///orders.{shop.namespace}:{objects.PORT}"
+
+
+def variables(shop: Shop, name: str = "checkout") -> dict[str, Any]:
+    """Variables of a client."""
+    return env_of(shop.get("Deployment", name), "checkout")
+
+
+def wait_target(shop: Shop, value: str | None, within: float = SOON) -> Object:
+    """Wait until the client has a target, or none."""
+    what = f"the target is {value}"
+    return shop.wait_deployment("checkout", lambda d: env_of(d, "checkout").get(TARGET) == value, what, within)
+
+
+def moved(shop: Shop, counts: Mapping[str, int]) -> Object:
+    """Wait until status counts so many clients as moved and as on DNS."""
+    return shop.wait_balanced(
+        lambda b: b.get("status", {}).get("xds", {}).get("workloads") == counts,
+        f"workloads are {counts}",
+        within=ROLLOUT,
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_word_moves_clients_there_and_back_and_no_rpc_fails(language: str, shop: Shop, authority: bytes) -> None:
+    assert authority
+    serve(shop, **xds.OPEN)
+    ready = programs.client(language, "checkout", "orders", rate=50)
+    ready["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
+    shop.create(ready, programs.client("go", "legacy", "orders", rate=20))
+    shop.wait_configured()
+    shop.wait_rolled_out("checkout", "legacy")
+    wait_all_injected(shop)
+    with Recorder(shop.cluster, shop.namespace, "part=client") as calls:
+        assert calls.wait(lambda found: len(per_pod(found)) == 2, since=0, within=60) is not None
+        start = time.time()
+        there(shop)
+        scale_out(shop, calls)
+        back(shop)
+        shop.kubectl("scale", "deployment/orders", "--replicas=2")
+        shop.wait_rolled_out("orders")
+        assert failures(calls.rpcs(start)) == []
+
+
+def wait_all_injected(shop: Shop) -> None:
+    """Wait until the clients of before the injection, which call they know not whom, are gone."""
+    for pod in shop.api.items(shop.url("Pod"), "part=client"):
+        if TARGET not in env_of(pod, "checkout"):
+            name = pod["metadata"]["name"]
+            shop.api.wait(shop.url("Pod", name), lambda _: False, within=60, what=f"{name} gone", missing=True)
+
+
+def there(shop: Shop) -> None:
+    """One client is moved; the other one stays, untouched, and is told what to do."""
+    legacy = shop.revision("legacy")
+    discover(shop, "XDS")
+    assert moved(shop, {"moved": 1, "onDns": 1})["status"]["target"] == on_xds(shop)
+    wait_target(shop, on_xds(shop))
+    shop.wait_configured()
+    shop.wait_rolled_out("checkout")
+    shop.wait_condition("XdsAccepted", "True", "AllAccepted")
+    stays = shop.wait_workload("legacy", "StaysOnDns")
+    assert (stays["state"], "grpcbalance.dev/xds" in stays["message"]) == ("Configured", True)
+    assert (variables(shop, "legacy")[TARGET], shop.revision("legacy")) == (target(shop), legacy)
+
+
+def back(shop: Shop) -> None:
+    """Nothing of xDS is left, neither in the client nor in status."""
+    discover(shop, "DNS")
+    wait_target(shop, target(shop))
+    assert BOOTSTRAP not in variables(shop)
+    shop.wait_configured()
+    shop.wait_rolled_out("checkout")
+    found = shop.wait_balanced(lambda b: "xds" not in b["status"], "status has nothing of xDS")
+    assert "XdsAccepted" not in {condition["type"] for condition in found["status"]["conditions"]}
+
+
+def scale_out(shop: Shop, calls: Recorder) -> None:
+    """A new pod is used by the client on xDS as soon as it is ready; the other one learns it later."""
+    shop.kubectl("scale", "deployment/orders", "--replicas=3")
+    shop.wait_rolled_out("orders")
+    used = calls.wait(lambda found: len(per_pod(found)) == 3, since=time.time() - 1, within=5)
+    assert used is not None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
+    language: str, shop: Shop, authority: bytes, api: Rest
+) -> None:
+    serve(shop, discovery="XDS")
+    client = programs.client(language, "checkout", "orders", rate=20)
+    client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "ready"
+    before = client["spec"]["template"]["spec"].get("volumes")
+    shop.create(client)
+    waits = shop.wait_workload("checkout", "XdsNoAuthority")
+    assert (waits["state"], "create configmap grpcbalance-xds-ca" in waits["message"]) == ("Refused", True)
+    shop.wait_event("checkout", "XdsNoAuthority")
+    assert TARGET not in variables(shop)
+    data = {"ca.crt": authority.decode()}
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "grpcbalance-xds-ca"}, "data": data}
+    api.create(path("v1", "configmaps", shop.namespace), made)
+    # What was refused is tried again once a minute.
+    wait_target(shop, on_xds(shop), within=60 + SOON)
+    shop.wait_configured()
+    shop.wait_rolled_out("checkout")
+    with Recorder(shop.cluster, shop.namespace, "app=checkout") as calls:
+        assert calls.wait(lambda found: len(per_pod(found[-50:])) == 2, since=time.time(), within=60) is not None
+    (told,) = [one for one in xds.clients(shop.cluster, api) if one["namespace"] == shop.namespace]
+    assert told["pod"] == told["node"]
+    shop.annotate("checkout", client=None)
+    gone = wait_target(shop, None)
+    assert gone["spec"]["template"]["spec"].get("volumes") == before
+
+
+@pytest.mark.full
+def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop, authority: bytes) -> None:
+    assert authority
+    serve(shop, discovery="XDS")
+    client = programs.client("go", "checkout", "orders")
+    client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
+    shop.create(client)
+    assert shop.wait_workload("checkout", "XdsNotOpen")["state"] == "Refused"
+    shop.merge("GrpcBalancedService", "orders", {"spec": xds.OPEN})
+    wait_target(shop, on_xds(shop))
+    shop.wait_configured()

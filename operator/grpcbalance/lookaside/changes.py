@@ -42,4 +42,4 @@ def take(view: View, seen: Mapping[Ref, Seen]) -> set[Key]:
 
 def _serves(seen: Seen | None) -> tuple[bool, bool, bool]:
     """What decides whether a client may be moved."""
-    return (False, False, False) if seen is None else (not seen.problem, seen.plaintext, seen.tls)
+    return (False, False, False) if seen is None or seen.problem else (True, seen.plaintext, seen.tls)

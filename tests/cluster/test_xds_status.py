@@ -107,7 +107,9 @@ def test_the_command_shows_who_is_connected_and_fails_while_something_is_not_rea
     found = status("-o", "json")
     assert found.exit_code == 0, found.output
     [service] = json.loads(found.stdout)["services"]
-    assert {(one["namespace"], one["pod"], one["told"]) for one in service["xds"]["clients"]} == {("", pod, True)}
+    assert {(one["namespace"], one["pod"], one["told"]) for one in service["xds"]["clients"]} == {
+        (served.namespace, pod, True)
+    }
     text = status("orders").stdout
     assert f"{served.namespace}/orders is Ready" in text
     assert "  on xDS     1 of 1 client workloads; 1 connected" in text

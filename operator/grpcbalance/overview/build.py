@@ -39,6 +39,8 @@ class Connected(_Model):
     since: str
     namespace: str | None
     pod: str | None
+    # One of before this version has none.
+    cluster: str = ""
     node: str
     agent: str
     version: str
@@ -131,7 +133,7 @@ def _client(replica: str, one: Connected, about: Sequence[_Asked], name: str) ->
     refused = (a for a in about if a.rejection is not None and any(text.startswith(name) for text in a.refused))
     return XdsClient(
         replica=replica,
-        namespace=one_line(one.namespace or ""),
+        namespace=one_line(one.namespace or one.cluster),
         pod=one_line(one.pod or one.node),
         agent=one_line(one.agent),
         version=one_line(one.version),

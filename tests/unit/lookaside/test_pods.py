@@ -54,7 +54,7 @@ def test_a_ready_pod_by_what_is_decided_by() -> None:
     assert found is not None
     assert found.node == Node("shop", "checkout-6b7f9-x2x4z")
     assert found.owner == ("ReplicaSet", "checkout-6b7f9", "uid-rs")
-    assert (found.hosts, found.ready_since) == ({HOST}, SINCE)
+    assert (found.hosts, found.ready_since) == (frozenset({HOST}), SINCE)
 
 
 @pytest.mark.parametrize(

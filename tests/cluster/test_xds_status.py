@@ -56,8 +56,12 @@ def deaf(shop: Shop, replicas: int = 1) -> Object:
 
 
 def pod_of(shop: Shop, name: str) -> str:
-    (pod,) = shop.api.items(shop.url("Pod"), f"app={name}")
-    found: str = pod["metadata"]["name"]
+    """The only pod of a Deployment that is rolled out, once all former ones are gone."""
+    pods = [pod["metadata"] for pod in shop.api.items(shop.url("Pod"), f"app={name}")]
+    going = [f"pod/{meta['name']}" for meta in pods if "deletionTimestamp" in meta]
+    if going:
+        shop.kubectl("wait", "--for=delete", "--timeout=60s", *going)
+    (found,) = (str(meta["name"]) for meta in pods if "deletionTimestamp" not in meta)
     return found
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-import yaml
 
 from grpcbalance.cli.kubeconfig import default_kubeconfig
+from grpcbalance.cli.output import kubeconfig_options, output_option, show, style
 from grpcbalance.diff.files import read
 from grpcbalance.diff.manifests import ManifestError
 from grpcbalance.diff.report import Report
@@ -83,13 +82,7 @@ def _domain(_: click.Context, parameter: click.Parameter, value: str) -> str:
 )
 @click.option("--recursive", "-R", is_flag=True, help="Folders within folders, too.")
 @click.option("--cluster/--no-cluster", default=True, show_default=True, help="Whether a cluster is asked.")
-@click.option(
-    "--kubeconfig",
-    envvar="KUBECONFIG",
-    show_envvar=True,
-    help="By default ~/.kube/config, and in a pod the service account.",
-)
-@click.option("--context", help="Context of the kubeconfig. By default its current one.")
+@kubeconfig_options
 @click.option(
     "--namespace",
     "-n",
@@ -103,9 +96,7 @@ def _domain(_: click.Context, parameter: click.Parameter, value: str) -> str:
     callback=_domain,
     help="As the operator's own --cluster-domain.",
 )
-@click.option(
-    "--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Format."
-)
+@output_option
 @click.pass_context
 def diff_command(context: click.Context, /, **values: Any) -> None:
     """Show what the operator would do, and do nothing.
@@ -122,7 +113,7 @@ def diff_command(context: click.Context, /, **values: Any) -> None:
         report = _report(options)
     except (ManifestError, SourceError) as error:
         raise _DiffError(str(error)) from error
-    _print(report, options.output)
+    show(report, render(report, style), options.output)
     context.exit(1 if report.changed else 0)
 
 
@@ -139,20 +130,3 @@ def _report(options: _Options) -> Report:
     namespace = options.namespace or usual_namespace(kubeconfig, context)
     wish = Wish(manifests, namespace, forced, options.cluster_domain, with_cluster=True)
     return asyncio.run(ask(kubeconfig, context, options.namespace, wish, now, _Progress()))
-
-
-def _print(report: Report, output: str) -> None:
-    if output == "text":
-        for line in render(report, _style):
-            click.echo(line)
-        return
-    content = report.model_dump(mode="json", by_alias=True)
-    if output == "json":
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    else:
-        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000), nl=False)
-
-
-def _style(text: str, colour: str | None) -> str:
-    # click.echo takes colours out again where no terminal reads.
-    return click.style(text, fg=colour) if colour else click.style(text, bold=True)

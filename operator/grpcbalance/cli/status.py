@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import click
-import yaml
 
 from grpcbalance.cli.kubeconfig import default_kubeconfig
+from grpcbalance.cli.output import kubeconfig_options, output_option, show, style
 from grpcbalance.diff.source import SourceError
 from grpcbalance.overview.report import Report
 from grpcbalance.overview.text import render
@@ -33,13 +32,7 @@ def _service(_: click.Context, parameter: click.Parameter, value: str) -> str:
 @click.argument("name", required=False)
 @click.option("--namespace", "-n", help="Namespace to look at. By default that of the context.")
 @click.option("--all-namespaces", "-A", is_flag=True, help="Look at all namespaces.")
-@click.option(
-    "--kubeconfig",
-    envvar="KUBECONFIG",
-    show_envvar=True,
-    help="By default ~/.kube/config, and in a pod the service account.",
-)
-@click.option("--context", help="Context of the kubeconfig. By default its current one.")
+@kubeconfig_options
 @click.option(
     "--xds-service",
     default=Settings().xds_service,
@@ -47,9 +40,7 @@ def _service(_: click.Context, parameter: click.Parameter, value: str) -> str:
     callback=_service,
     help="As the operator's own --xds-service.",
 )
-@click.option(
-    "--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Format."
-)
+@output_option
 @click.pass_context
 def status_command(context: click.Context, /, **values: Any) -> None:
     """Show how GrpcBalancedServices stand: one, or all of a namespace.
@@ -62,7 +53,7 @@ def status_command(context: click.Context, /, **values: Any) -> None:
     if values["all_namespaces"] and (values["namespace"] or values["name"]):
         raise click.UsageError("--all-namespaces is about all of them: leave NAME and --namespace out")
     report = _report(values)
-    _print(report, values["output"])
+    show(report, render(report, style), values["output"])
     context.exit(0 if report.ready else 1)
 
 
@@ -79,20 +70,3 @@ def _report(values: dict[str, Any]) -> Report:
         return asyncio.run(ask(kubeconfig, context, Question(namespace, values["name"], balancer)))
     except (OverviewError, SourceError) as error:
         raise _StatusError(str(error)) from error
-
-
-def _print(report: Report, output: str) -> None:
-    if output == "text":
-        for line in render(report, _style):
-            click.echo(line)
-        return
-    content = report.model_dump(mode="json", by_alias=True)
-    if output == "json":
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    else:
-        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000), nl=False)
-
-
-def _style(text: str, colour: str | None) -> str:
-    # click.echo takes colours out again where no terminal reads.
-    return click.style(text, fg=colour) if colour else click.style(text, bold=True)

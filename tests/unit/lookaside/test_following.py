@@ -9,7 +9,7 @@ from types import TracebackType
 import pytest
 
 from grpcbalance.lookaside.changes import refs_on_xds, take, wants_xds
-from grpcbalance.lookaside.following import EVERY, Following
+from grpcbalance.lookaside.following import EVERY, PATIENCE, Following
 from grpcbalance.lookaside.merge import Answers
 from grpcbalance.lookaside.seen import Node, Seen
 from grpcbalance.model import Key, Ref, StatusKey, WorkloadKey
@@ -148,14 +148,28 @@ def test_it_begins_and_ends_with_the_objects_on_xds() -> None:
 def test_a_replica_that_is_silent_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "grpcbalance")
     view = clients()
-    due, listener = follow(view, Replicas(answers(a=page()), answers(a="is away"), answers(a=page())))
+    away = [answers(a="is away")] * int(PATIENCE / EVERY + 1)
+    due, listener = follow(view, Replicas(answers(a=page()), *away, answers(a=page())), *[lambda: None] * 2)
     assert due == [{STATUS, CLIENT}] * 3
-    assert [complete for complete, _ in listener.looks] == [True, False, True]
+    assert [complete for complete, _ in listener.looks] == [True] + [False] * 6 + [True] * 2
     assert [record.getMessage() for record in caplog.records] == [
         "the look-aside balancer serves",
         f"replica {A} of the look-aside balancer is away",
         "the look-aside balancer serves",
     ]
+
+
+def test_a_replica_that_is_silent_for_a_moment_is_not_told_of() -> None:
+    view = clients()
+    due, listener = follow(view, Replicas(answers(a=page("x")), answers(a="is away"), Answers(), answers(a=page("x"))))
+    assert due == [{STATUS, CLIENT}]
+    assert [complete for complete, _ in listener.looks] == [True, False, False]
+    # But an object that is new meanwhile is not taken to be served.
+    view = view_of()
+    replicas = Replicas(answers(a="is away"))
+    due, _ = follow(view, replicas, lambda: view.apply("grpcbalancedservices", None, ON_XDS))
+    assert due == [{STATUS}]
+    assert view.seen[ORDERS].problem == f"replica {A} of the look-aside balancer is away"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), asyncio.CancelledError()], ids=["a fault", "kopf ends"])

@@ -21,6 +21,11 @@ def wants_xds(balanced: Balanced) -> bool:
     return isinstance(spec, Spec) and spec.discovery == "XDS"
 
 
+def any_on_xds(view: View) -> bool:
+    """Whether there is one."""
+    return any(map(wants_xds, view.balanced.values()))
+
+
 def refs_on_xds(view: View) -> list[Ref]:
     """Objects whose clients, or some of them, are to be on xDS."""
     return [ref for ref, balanced in view.balanced.items() if wants_xds(balanced)]

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from grpcbalance.model import Key, Ref
 from grpcbalance.view import View
 
-from .changes import refs_on_xds, take
+from .changes import any_on_xds, refs_on_xds, take
 from .merge import Answers, Lingering, merge, trouble
 from .seen import Seen
 
@@ -70,11 +70,11 @@ class Following:
 
     async def _follow(self) -> None:
         """Until no object is on xDS any more."""
-        if not refs_on_xds(self._view):
+        if not any_on_xds(self._view):
             self._take({})
             return
         async with self._replicas() as replicas:
-            while refs_on_xds(self._view):
+            while any_on_xds(self._view):
                 answers = await replicas.read()
                 self._digest(answers, asyncio.get_running_loop().time())
                 await asyncio.sleep(EVERY)

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import pytest
 
-from grpcbalance.lookaside.changes import refs_on_xds, take, wants_xds
+from grpcbalance.lookaside.changes import any_on_xds, refs_on_xds, take, wants_xds
 from grpcbalance.lookaside.following import EVERY, PATIENCE, Following
 from grpcbalance.lookaside.merge import Answers
 from grpcbalance.lookaside.seen import Node, Seen
@@ -43,6 +43,7 @@ def clients() -> View:
 def test_who_wants_xds(raw: dict[str, object], wanted: bool) -> None:
     assert wants_xds(make.balanced(raw)) is wanted
     assert refs_on_xds(view_of(raw)) == ([ORDERS] if wanted else [])
+    assert any_on_xds(view_of(make.gbs("other"), raw)) is wanted
 
 
 def test_clients_are_due_when_they_may_be_moved_or_may_not_any_more_and_else_status_alone() -> None:

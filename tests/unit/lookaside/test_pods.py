@@ -134,6 +134,12 @@ def test_who_is_missed() -> None:
     assert moved([on_dns, workload()], HOST) == (workload(),)
 
 
+def test_a_pod_of_a_cron_job_is_missed_too() -> None:
+    assert missing(workload("CronJob"), name="checkout-1-abcde", owner=("Job", "checkout-1", "x")) == [
+        "checkout-1-abcde"
+    ]
+
+
 def test_nobody_is_absent_and_that_is_sure() -> None:
     assert Absent() == NOBODY
     assert (NOBODY.pods, NOBODY.unsure) == ((), False)

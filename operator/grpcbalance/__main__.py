@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "dev": ("grpcbalance.cli.dev", "dev_command"),
     "diff": ("grpcbalance.cli.diff", "diff_command"),
     "operator": ("grpcbalance.cli.operator", "operator_command"),
+    "status": ("grpcbalance.cli.status", "status_command"),
     "xds": ("grpcbalance.cli.xds", "xds_command"),
 }
 

@@ -216,9 +216,9 @@ class Kube:
         answer = await self.ask("create", "selfsubjectaccessreviews", path, body)
         return bool(answer["status"]["allowed"])
 
-    async def ask(self, verb: str, resource: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """POST a question, such as a review: the answer is all there is of it, nothing is stored."""
-        return await self._call(_Call(verb, resource, "POST", path, body=body))
+    async def ask(self, verb: str, resource: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """POST a question, such as a review, of which nothing is stored; without a body GET what is there."""
+        return await self._call(_Call(verb, resource, "GET" if body is None else "POST", path, body=body))
 
     # -- one request -------------------------------------------------------------------------------------
 

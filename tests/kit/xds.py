@@ -24,14 +24,14 @@ _PROOF: Final = "/var/run/grpcbalance"
 SELECTOR: Final = "app.kubernetes.io/component=xds"
 
 
-def bootstrap(address: str = ADDRESS, zone: str = "") -> str:
-    """A bootstrap in plain text, whose node id is the pod's name."""
+def bootstrap(address: str = ADDRESS, zone: str = "", namespace: str = "") -> str:
+    """A bootstrap in plain text, whose node id is the pod's name; `namespace` is the client's."""
     server = {
         "server_uri": address,
         "channel_creds": [{"type": "insecure"}],
         "server_features": ["xds_v3", "ignore_resource_deletion"],
     }
-    node = {"id": "$(POD_NAME)", "locality": {"zone": zone}}
+    node = {"id": "$(POD_NAME)", "cluster": namespace, "locality": {"zone": zone}}
     return json.dumps({"xds_servers": [server], "node": node})
 
 
@@ -88,7 +88,7 @@ def on_xds(deployment: Object, namespace: str, service: str = "orders", port: in
         container["env"] = [*objects.IDENTITY, *container["env"]]
     container["env"] += [
         {"name": f"GRPC_{service.upper()}_TARGET", "value": f"xds:///{service}.{namespace}:{port}"},
-        {"name": "GRPC_XDS_BOOTSTRAP_CONFIG", "value": bootstrap()},
+        {"name": "GRPC_XDS_BOOTSTRAP_CONFIG", "value": bootstrap(namespace=namespace)},
     ]
     return deployment
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-import yaml
 
 from grpcbalance.balancer import DEFAULT_SERVICE, Balancer
 from grpcbalance.cli.kubeconfig import default_kubeconfig
+from grpcbalance.cli.output import kubeconfig_options, output_option, show, style
 from grpcbalance.diff.files import read
 from grpcbalance.diff.manifests import ManifestError
 from grpcbalance.diff.report import Report
@@ -96,13 +95,7 @@ def _checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Para
 )
 @click.option("--recursive", "-R", is_flag=True, help="Folders within folders, too.")
 @click.option("--cluster/--no-cluster", default=True, show_default=True, help="Whether a cluster is asked.")
-@click.option(
-    "--kubeconfig",
-    envvar="KUBECONFIG",
-    show_envvar=True,
-    help="By default ~/.kube/config, and in a pod the service account.",
-)
-@click.option("--context", help="Context of the kubeconfig. By default its current one.")
+@kubeconfig_options
 @click.option(
     "--namespace",
     "-n",
@@ -130,9 +123,7 @@ def _checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Para
     show_default=True,
     help="As the operator's own --xds-credentials.",
 )
-@click.option(
-    "--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Format."
-)
+@output_option
 @click.pass_context
 def diff_command(context: click.Context, /, **values: Any) -> None:
     """Show what the operator would do, and do nothing.
@@ -149,7 +140,7 @@ def diff_command(context: click.Context, /, **values: Any) -> None:
         report = _report(options)
     except (ManifestError, SourceError) as error:
         raise _DiffError(str(error)) from error
-    _print(report, options.output)
+    show(report, render(report, style), options.output)
     context.exit(1 if report.changed else 0)
 
 
@@ -166,20 +157,3 @@ def _report(options: _Options) -> Report:
     namespace = options.namespace or usual_namespace(kubeconfig, context)
     wish = Wish(manifests, namespace, forced, options.balancer, with_cluster=True)
     return asyncio.run(ask(kubeconfig, context, options.namespace, wish, now, _Progress()))
-
-
-def _print(report: Report, output: str) -> None:
-    if output == "text":
-        for line in render(report, _style):
-            click.echo(line)
-        return
-    content = report.model_dump(mode="json", by_alias=True)
-    if output == "json":
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    else:
-        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000), nl=False)
-
-
-def _style(text: str, colour: str | None) -> str:
-    # click.echo takes colours out again where no terminal reads.
-    return click.style(text, fg=colour) if colour else click.style(text, bold=True)

@@ -21,6 +21,11 @@ def wants_xds(balanced: Balanced) -> bool:
     return isinstance(spec, Spec) and spec.discovery == "XDS"
 
 
+def any_on_xds(view: View) -> bool:
+    """Whether there is one."""
+    return any(map(wants_xds, view.balanced.values()))
+
+
 def refs_on_xds(view: View) -> list[Ref]:
     """Objects whose clients, or some of them, are to be on xDS."""
     return [ref for ref, balanced in view.balanced.items() if wants_xds(balanced)]
@@ -42,4 +47,4 @@ def take(view: View, seen: Mapping[Ref, Seen]) -> set[Key]:
 
 def _serves(seen: Seen | None) -> tuple[bool, bool, bool]:
     """What decides whether a client may be moved."""
-    return (False, False, False) if seen is None else (not seen.problem, seen.plaintext, seen.tls)
+    return (False, False, False) if seen is None or seen.problem else (True, seen.plaintext, seen.tls)

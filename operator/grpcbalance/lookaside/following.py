@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
@@ -12,7 +11,7 @@ from typing import Final, Protocol
 from grpcbalance.model import Key, Ref
 from grpcbalance.view import View
 
-from .changes import refs_on_xds, take
+from .changes import any_on_xds, refs_on_xds, take
 from .merge import Answers, Lingering, merge, trouble
 from .seen import Seen
 
@@ -20,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks.
 EVERY: Final = 2.0
+# Seconds that a replica may be silent before that is told: one that is replaced stays in the DNS for a moment, and each
+# object on xDS would have its status written for it, twice.
+PATIENCE: Final = 10.0
 
 
 class Listener(Protocol):
@@ -49,6 +51,8 @@ class Following:
         self._view, self._replicas, self._enqueue, self._listener = view, replicas, enqueue, listener
         self._lingering = Lingering()
         self._problem: str | None = None
+        # Since when something is wrong for all services (monotonic, seconds).
+        self._troubled: float | None = None
 
     async def run(self) -> None:
         """Look every other second, for ever."""
@@ -66,16 +70,13 @@ class Following:
 
     async def _follow(self) -> None:
         """Until no object is on xDS any more."""
-        if not refs_on_xds(self._view):
+        if not any_on_xds(self._view):
             self._take({})
             return
         async with self._replicas() as replicas:
-            while refs_on_xds(self._view):
+            while any_on_xds(self._view):
                 answers = await replicas.read()
-                # They may be others by now.
-                seen = merge(answers, refs_on_xds(self._view))
-                self._take(self._lingering(seen, time.monotonic()))
-                self._tell(answers, seen)
+                self._digest(answers, asyncio.get_running_loop().time())
                 await asyncio.sleep(EVERY)
         self._take({})
 
@@ -83,10 +84,16 @@ class Following:
         if keys := take(self._view, seen):
             self._enqueue(keys)
 
-    def _tell(self, answers: Answers, seen: Mapping[Ref, Seen]) -> None:
-        rejected = {rejection.client for one in seen.values() for rejection in one.rejections}
-        self._listener.looked_aside(bool(answers.pages) and not answers.silent, len(rejected))
+    def _digest(self, answers: Answers, now: float) -> None:
+        """Take what was answered; what was known stays while something is wrong that may be over in a moment."""
         problem = trouble(answers)
+        self._troubled = (now if self._troubled is None else self._troubled) if problem else None
+        seen = merge(answers, refs_on_xds(self._view))
+        rejected = {rejection.client for one in seen.values() for rejection in one.rejections}
+        self._listener.looked_aside(not problem, len(rejected))
+        if self._troubled is not None and self._view.seen and now - self._troubled < PATIENCE:
+            return
+        self._take(self._lingering(seen, now))
         if problem != self._problem:
             self._problem = problem
             logger.log(logging.WARNING if problem else logging.INFO, "%s", problem or "the look-aside balancer serves")

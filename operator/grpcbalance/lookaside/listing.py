@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
 
 from grpcbalance.kube import Kube
@@ -9,7 +10,7 @@ from grpcbalance.kube import Kube
 from .pods import Pod, observe
 
 # Pages of 500 pods; of a namespace with more running ones the rest is not judged.
-_PAGES = 10
+_PAGES: Final = 10
 
 
 async def pods_on_xds(kube: Kube, namespace: str) -> tuple[Pod, ...]:

@@ -52,7 +52,7 @@ class Downgraded(_Model):
 
 
 class Told(_Model):
-    """A connected client. `namespace` and `pod` are proven, `node` to `zone` are its own words.
+    """A connected client. `namespace` and `pod` are proven, `cluster` to `zone` are its own words.
 
     `tolerated`: services, as namespace/name, that it would not be let in to any more, and is told about until it asks
     anew. `downgraded`: what it does not do of what services say, since xDS or its library cannot.
@@ -62,6 +62,7 @@ class Told(_Model):
     since: str
     namespace: str | None
     pod: str | None
+    cluster: str
     node: str
     agent: str
     version: str
@@ -97,6 +98,7 @@ def _told(clients: Clients, stream: Stream) -> Told:
         since=to_text(datetime.fromtimestamp(stream.since, UTC)),
         namespace=identity.namespace,
         pod=identity.pod,
+        cluster=node.cluster,
         node=node.id,
         agent=node.agent,
         version=node.version,

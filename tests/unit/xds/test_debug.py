@@ -30,13 +30,14 @@ def test_nobody() -> None:
 def test_a_client_by_all_that_is_known_of_it() -> None:
     world = World(*orders())
     stream = world.clients.open("ipv4:10.0.0.1:55", Identity("web", "web-1"), 1_700_000_000.0)
-    stream.introduce(Node("me", "gRPC Go", "1.60.0", "a"))
+    stream.introduce(Node("me", "gRPC Go", "1.60.0", "a", "shop"))
     assert told(world) == [
         {
             "peer": "ipv4:10.0.0.1:55",
             "since": "2023-11-14T22:13:20Z",
             "namespace": "web",
             "pod": "web-1",
+            "cluster": "shop",
             "node": "me",
             "agent": "gRPC Go",
             "version": "1.60.0",

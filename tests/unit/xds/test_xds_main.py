@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from grpcbalance import logs
+from grpcbalance.lookaside.page import PATH, Page
 from grpcbalance.xds.clients import Clients
 from grpcbalance.xds.identify import by_nothing
 from grpcbalance.xds.kinds import Kind
@@ -45,6 +46,9 @@ def test_it_serves_what_the_cluster_says_and_pushes_changes(tmp_path: Path) -> N
             assert pushed.version_info != first.version_info
             page = json.loads((await get(balancer, "/debug/clients"))[1])
             assert page["clients"][0]["asked"][0]["names"] == [TARGET]
+            services = Page.model_validate_json((await get(balancer, PATH))[1])
+            assert (services.ports.plaintext, services.ports.tls) == (True, False)
+            assert [(one.name, one.ready, one.clients) for one in services.services] == [("orders", True, (0,))]
             assert "grpcbalance_xds_streams 1.0" in (await get(balancer, "/metrics"))[1]
         stop()
 
@@ -62,6 +66,7 @@ def test_nothing_is_served_before_everything_is_known(tmp_path: Path) -> None:
         assert text.startswith("endpointslices: ")
         assert await get(balancer, "/livez") == (200, "ok\n")
         assert balancer.servers == []
+        assert '"ports":{"plaintext":false,"tls":false}' in (await get(balancer, PATH))[1]
         api.away.clear()
         await ready(balancer)
         async with connected(balancer) as call:

@@ -129,8 +129,7 @@ class Spec(ApiModel):
     service_name: ServiceName | None = Field(None, description="Name of the headless Service; default <name>-headless.")
     discovery: Literal["DNS", "XDS"] = Field(
         "DNS",
-        description="How clients find endpoints. Only DNS is available in this version.",
-        json_schema_extra=rules(("self == 'DNS'", "XDS is not available in this version; use DNS")),
+        description="How clients find endpoints.",
     )
     client: Client = Field(Client(), description="What clients are told.")
     server: Server = Field(

@@ -224,7 +224,7 @@ def test_it_is_emptied_before_it_is_dropped(live: str | None, wanted: str | None
 
 
 def test_it_stands_on_the_service_of_an_object_with_xds_only() -> None:
-    open_to_all = {"allowedClients": {"namespaces": {"from": "All"}}}
+    open_to_all: Raw = {"allowedClients": {"namespaces": {"from": "All"}}}
     found = {}
     for discovery in ("DNS", "XDS"):
         one = make.gbs(discovery=discovery, **open_to_all)

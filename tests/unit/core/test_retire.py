@@ -170,7 +170,7 @@ def test_unaccepted_object_changes_no_service() -> None:
 
 # -- what is kept of a spec ------------------------------------------------------------------------------
 
-OPEN = {"discovery": "XDS", "allowedClients": {"namespaces": {"from": "All"}}}
+OPEN: Raw = {"discovery": "XDS", "allowedClients": {"namespaces": {"from": "All"}}}
 KEPT = '{"allowedClients":{"namespaces":{"from":"All"}}}'
 
 

@@ -18,8 +18,8 @@ class XdsSettings:
     namespace: str | None = setting(
         None,
         "Serve the services of this namespace only; nothing of the cluster's scope is read, so that Roles are "
-        "permission enough, and allowedClients with a selector let nobody in from elsewhere. By default those of all "
-        "namespaces.",
+        "permission enough, allowedClients with a selector let nobody in from elsewhere, and there is no "
+        "--tls-address. By default those of all namespaces.",
     )
     plaintext_address: str | None = setting(
         None,
@@ -66,6 +66,11 @@ class XdsSettings:
         """Raise ValueError for what bounds alone cannot say."""
         checked_namespace(self.namespace)
         split_address(self.http_address)
+        if self.namespace is not None and self.tls_address is not None:
+            raise ValueError(
+                "--tls-address does not go with --namespace: whose a token is only the API server can tell, and to ask "
+                "it takes a right of the cluster's scope (TokenReview); give --mtls-address or --plaintext-address"
+            )
         for address in (self.plaintext_address, self.tls_address, self.mtls_address):
             if address is not None:
                 split_address(address)

@@ -17,9 +17,9 @@ from .clients import Stream
 logger = logging.getLogger(__name__)
 
 # Seconds for which a client may have sent nothing, and send as much at once afterwards: it begins with all it wants.
-_SAVED: Final = 10.0
+_SAVED: Final = 20.0
 # Bytes of a request that count like another one: names take time, each some microseconds.
-_COUNTED: Final = 512
+_COUNTED: Final = 256
 
 
 class Pace:

@@ -47,8 +47,8 @@ class XdsSettings:
     max_names: int = setting(1000, "Services that one client may ask for at the same time.", low=1, high=100_000)
     requests_per_second: float = setting(
         500.0,
-        "Requests of one client that are read per second, in the long run, and ten times as many after a quiet time. "
-        "Of those beyond, each waits. Every 512 bytes of one count like another one.",
+        "Requests of one client that are read per second, in the long run, and twenty times as many after a quiet "
+        "time. Of those beyond, each waits. Every 256 bytes of one count like another one.",
         low=1.0,
         high=100_000.0,
     )

@@ -27,15 +27,15 @@ def test_requests_beyond_the_rate_wait_and_are_counted_and_told_of_once(caplog: 
     async def main() -> list[float]:
         one, told, times = stream(), [], []
         pace = Pace(one, 2.0, lambda: told.append(1))
-        for _ in range(24):
-            # As long as it counts for one more.
-            await pace.wait(512)
+        for _ in range(34):
+            # So long that it counts twice.
+            await pace.wait(256)
             times.append(round(asyncio.get_running_loop().time() - 1000, 3))
         assert one.slowed == len(told) == 14
         return times
 
     with caplog.at_level(logging.WARNING):
-        assert run(main()) == [0.0] * 10 + [float(second) for second in range(1, 15)]
+        assert run(main()) == [0.0] * 20 + [float(second) for second in range(1, 15)]
     assert [record.getMessage() for record in caplog.records] == [
         "ipv4:10.0.0.1:1 () sends so many requests that they wait"
     ]
@@ -67,7 +67,7 @@ def test_who_asks_in_a_loop_waits_alone_and_is_answered_in_the_end() -> None:
     async def story(ads: Ads) -> None:
         looping, honest = ads.call(), ads.call()
         await subscribe(honest, TARGET)
-        for _ in range(120):
+        for _ in range(180):
             await ask(looping, Kind.CLUSTER, TARGET)
         await ask(looping, Kind.ENDPOINTS, TARGET)
         await until(lambda: any(one.slowed for one in world.clients))
@@ -93,7 +93,7 @@ def test_a_stream_that_ends_while_it_waits_leaves_nothing() -> None:
 
     async def story(ads: Ads) -> None:
         call = ads.call()
-        for _ in range(30):
+        for _ in range(60):
             await ask(call, Kind.CLUSTER, TARGET)
         await until(lambda: any(one.slowed for one in world.clients))
         call.cancel()

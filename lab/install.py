@@ -87,11 +87,37 @@ def install_in_namespace(
 
     The CRD has to be there. Raises LabError as `install_operator` does.
     """
+    _apply_overlay(cluster, {"namespace": namespace}, ["namespaced"], flags, user)
+    wait_operator(cluster, within, namespace)
+
+
+def install_xds_in_namespace(
+    cluster: Cluster, namespace: str, user: str, components: Sequence[str] = (), within: float = 60.0
+) -> None:
+    """Apply `manifests/xds/namespaced-mtls` with more components to a namespace, as a user, and wait until it is ready.
+
+    CRD and Secret have to be there. Raises LabError as `install_operator` does.
+    """
+    more = [f"xds/components/{name}" for name in components]
+    _apply_overlay(cluster, {"namespace": namespace}, ["xds/namespaced-mtls"], (), user, more)
+    with Rest(cluster.kubeconfig) as api:
+        wait_rolled_out(api, namespace, XDS_DEPLOYMENT, within)
+
+
+def _apply_overlay(
+    cluster: Cluster,
+    overlay: Object,
+    resources: Sequence[str],
+    flags: Sequence[str],
+    user: str,
+    components: Sequence[str] = (),
+) -> None:
+    """Apply folders of `manifests/`, as a user, with an overlay around them."""
     with TemporaryDirectory() as folder:
-        overlay = {"namespace": namespace, "resources": [os.path.relpath(ROOT / "manifests/namespaced", folder)]}
+        for kind, names in (("resources", resources), ("components", components)):
+            overlay = {**overlay, kind: [os.path.relpath(ROOT / "manifests" / name, folder) for name in names]}
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         _apply(cluster, Path(folder), flags, f"--as={user}")
-    wait_operator(cluster, within, namespace)
 
 
 def _apply(

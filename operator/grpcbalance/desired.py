@@ -15,8 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from .api import Reason, Spec, parse_spec
+from .kept import kept_text, next_text
 from .model import Balanced, Ref, Service, ServicePort, ServiceSnapshot, Workload
 from .names import (
+    ANNOTATION_KEPT,
     ANNOTATION_OWNER_UID,
     ANNOTATION_UNREFERENCED,
     LABEL_MANAGED_BY,
@@ -205,18 +207,30 @@ def _names(servers: tuple[Workload, ...]) -> str:
     return listed + (f" and {len(servers) - 3} more" if len(servers) > 3 else "")
 
 
-def headless_service(balanced: Balanced, resolution: Resolution) -> dict[str, Any]:
-    """Manifest of the headless Service: what a POST creates and a server-side apply keeps so."""
+def headless_service(balanced: Balanced, resolution: Resolution, live: Service | None = None) -> dict[str, Any]:
+    """Manifest of the headless Service: what a POST creates and a server-side apply keeps so.
+
+    `live` is the Service as it is now, if there is one.
+    """
     ref = Ref(balanced.ref.namespace, resolution.service_name)
-    return _manifest(ref, balanced.ref.name, balanced.uid, resolution.selector, resolution.port)
+    manifest = _manifest(ref, balanced.ref.name, balanced.uid, resolution.selector, resolution.port)
+    return _annotated(manifest, ANNOTATION_KEPT, next_text(live.kept if live else None, kept_text(balanced.spec)))
 
 
-def marked(service: Service, unreferenced_since: str | None) -> dict[str, Any]:
-    """The manifest of one of our Services as it is, with or without the mark that nothing refers to it."""
+def marked(service: Service, unreferenced_since: str | None, *, outdated: bool = False) -> dict[str, Any]:
+    """The manifest of one of our Services as it is, with or without the mark that nothing refers to it.
+
+    `outdated`: another one serves in its place, and what it keeps of the spec is to go.
+    """
     port = service.ports[0].port if service.ports else 0
     manifest = _manifest(service.ref, service.balanced or "", service.owner_uid or "", service.selector, port)
-    if unreferenced_since is not None:
-        manifest["metadata"]["annotations"][ANNOTATION_UNREFERENCED] = unreferenced_since
+    kept = next_text(service.kept, None) if outdated else service.kept
+    return _annotated(_annotated(manifest, ANNOTATION_UNREFERENCED, unreferenced_since), ANNOTATION_KEPT, kept)
+
+
+def _annotated(manifest: dict[str, Any], key: str, value: str | None) -> dict[str, Any]:
+    if value is not None:
+        manifest["metadata"]["annotations"][key] = value
     return manifest
 
 
@@ -272,6 +286,7 @@ def drifted(service: Service, balanced: Balanced, resolution: Resolution) -> boo
         and service.balanced == balanced.ref.name
         and service.owner_uid == balanced.uid
         and service.unreferenced_since is None
+        and service.kept == kept_text(balanced.spec)
         and service.type == "ClusterIP"
         and service.selector == resolution.selector
         and service.ports == (wanted_port(resolution),)

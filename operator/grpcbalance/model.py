@@ -122,6 +122,7 @@ class Service:
     balanced: str | None
     owner_uid: str | None
     unreferenced_since: str | None
+    kept: str | None
 
 
 @dataclass(frozen=True, slots=True)

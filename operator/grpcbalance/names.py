@@ -43,9 +43,11 @@ OPT_IN_ANNOTATIONS: Final = (
     ANNOTATION_XDS,
 )
 
-# On our headless Service: whose it is, and since when nothing refers to it any more (RFC 3339).
+# On our headless Service: whose it is, since when nothing refers to it any more (RFC 3339), and with discovery XDS what
+# clients are to be told when the object is gone (`kept`).
 ANNOTATION_OWNER_UID: Final = f"{GROUP}/owner-uid"
 ANNOTATION_UNREFERENCED: Final = f"{GROUP}/unreferenced-since"
+ANNOTATION_KEPT: Final = f"{GROUP}/kept-spec"
 
 # Sidecars that never are the application (design: "known sidecars are put aside").
 SIDECARS: Final = frozenset(

@@ -22,6 +22,7 @@ from .model import (
     Workload,
 )
 from .names import (
+    ANNOTATION_KEPT,
     ANNOTATION_OWNER_UID,
     ANNOTATION_UNREFERENCED,
     LABEL_MANAGED_BY,
@@ -79,6 +80,7 @@ def service(raw: Raw) -> Service:
         balanced=labels.get(LABEL_SERVICE),
         owner_uid=annotations.get(ANNOTATION_OWNER_UID),
         unreferenced_since=annotations.get(ANNOTATION_UNREFERENCED),
+        kept=annotations.get(ANNOTATION_KEPT),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +18,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 BEAT: Final = 1.0
 # A beat this late means that the loop, or the heart itself, stood still.
 STALLED: Final = 30.0
+# Whoever asks for pages shall not keep us from our work: a page is made for this part of the time at most,
+_SHARE: Final = 0.2
+# so many read it at the same time, each with a copy of its own,
+_READERS: Final = 8
+# and take so many seconds at most.
+_PATIENCE: Final = 30.0
 
 
 class Health:
@@ -47,6 +52,52 @@ class Health:
         return stalled + dead
 
 
+class _Page:
+    """A page that is made for all who wait for it at once, and after that for nobody for a while."""
+
+    def __init__(self, make: Callable[[], Awaitable[str]], content_type: str) -> None:
+        self._make, self._headers = make, {"Content-Type": content_type}
+        self._readers = 0
+        self._turn = asyncio.Lock()
+        self._body = b""
+        # When making it began, and from when on it may be made again.
+        self._began, self._due = float("-inf"), float("-inf")
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer with it, as it was made since the request came."""
+        if self._readers >= _READERS:
+            return web.Response(status=503, text="too many read this page now\n", headers={"Retry-After": "1"})
+        self._readers += 1
+        try:
+            return await self._send(request, await self._made())
+        finally:
+            self._readers -= 1
+
+    async def _made(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        async with self._turn:
+            if self._began <= asked:
+                await asyncio.sleep(self._due - loop.time())
+                began = loop.time()
+                self._body = (await self._make()).encode()
+                self._began = began
+                self._due = loop.time() + (loop.time() - began) * (1 / _SHARE - 1)
+            return self._body
+
+    async def _send(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        response = web.Response(body=body, headers=self._headers)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await response.prepare(request)
+                await response.write_eof()
+        except (TimeoutError, ConnectionError):
+            # Who does not read holds its copy until the connection ends.
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+
 class Probes:
     """A small HTTP server in the operator's own event loop. `async with Probes(...)`."""
 
@@ -59,12 +110,13 @@ class Probes:
     ) -> None:
         """`pages`: more paths, each with a function that answers with JSON text."""
         self._health, self._registry, self._address = health, registry, address
+        made = {"/metrics": _Page(self._metrics, CONTENT_TYPE_LATEST)}
+        made |= {path: _Page(content, "application/json; charset=utf-8") for path, content in pages.items()}
         application = web.Application()
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
-        application.router.add_get("/metrics", self._metrics)
-        for path, content in pages.items():
-            application.router.add_get(path, partial(_page, content))
+        for path, page in made.items():
+            application.router.add_get(path, page.answer)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
     async def __aenter__(self) -> Probes:
@@ -92,12 +144,8 @@ class Probes:
         missing = [f"{name}: {why}" for name, why in self._health.missing().items()]
         return _answer(["stopping"] if self._health.stopping else missing)
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _page(content: Callable[[], Awaitable[str]], _request: web.Request) -> web.Response:
-    return web.json_response(text=await content())
+    async def _metrics(self) -> str:
+        return generate_latest(self._registry).decode()
 
 
 def _answer(trouble: list[str]) -> web.Response:

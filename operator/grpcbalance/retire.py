@@ -69,6 +69,8 @@ def plan_services(
     actions: list[Action] = []
     if snapshot.balanced is not None and resolution is not None:
         actions += _wanted(snapshot, resolution)
+    # What another Service keeps of the spec is out of date as soon as the wanted one is as it should be.
+    outdated = resolution is not None and not actions and snapshot.wanted in snapshot.owned
     kept = snapshot.balanced.service_name if snapshot.balanced else None
     due: list[float] = []
     stranded: list[WorkloadRef] = []
@@ -77,6 +79,9 @@ def plan_services(
             continue
         users = dict(snapshot.referrers).get(service.ref.name, ())
         stranded += users if kept is None else ()
+        if outdated and service.kept is not None:
+            actions.append(Apply(_with_uid(marked(service, service.unreferenced_since, outdated=True), service)))
+            continue
         action, wait = _retire(service, bool(users), now, retire_after)
         actions += [action] if action else []
         due += [wait] if wait is not None else []
@@ -87,7 +92,7 @@ def _wanted(snapshot: ServiceSnapshot, resolution: Resolution) -> list[Action]:
     balanced, live = snapshot.balanced, snapshot.wanted
     if balanced is None:
         return []
-    manifest = headless_service(balanced, resolution)
+    manifest = headless_service(balanced, resolution, live)
     if live is None:
         return [Create(manifest)]
     if not is_ours(live, balanced) or live.cluster_ip != "None" or not drifted(live, balanced, resolution):

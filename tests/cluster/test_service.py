@@ -46,6 +46,19 @@ def test_deleted_service_is_made_anew(shop: Shop) -> None:
     )
 
 
+def test_what_is_kept_of_a_spec_goes_when_its_clients_are_to_follow_dns(shop: Shop) -> None:
+    """Made by a POST, which owns it: an apply alone takes nothing of that away."""
+    shop.create(objects.balanced(discovery="XDS", client={"policy": "LeastRequest"}))
+    shop.wait_condition("ServiceReady")
+    kept = "grpcbalance.dev/kept-spec"
+    assert shop.get("Service", HEADLESS)["metadata"]["annotations"][kept] == '{"client":{"policy":"LeastRequest"}}'
+    shop.merge("GrpcBalancedService", "orders", {"spec": {"discovery": "DNS"}})
+    shop.wait_object(
+        "Service", HEADLESS, lambda s: kept not in s["metadata"]["annotations"], "nothing is kept any more"
+    )
+    shop.wait_condition("ServiceReady")
+
+
 @pytest.mark.parametrize(
     "patch",
     [

@@ -30,13 +30,18 @@ def serve(shop: Shop, **spec: object) -> None:
     shop.wait_rolled_out("orders")
 
 
+def call(shop: Shop, name: str, language: str) -> None:
+    """A client that calls `orders` by xDS, in plain text."""
+    client = programs.client(language, name, "orders", opted_in=False, rate=50)
+    shop.create(xds.on_xds(client, shop.namespace))
+
+
 @pytest.fixture(params=LANGUAGES)
 def recorder(shop: Shop, authority: bytes, request: pytest.FixtureRequest) -> Iterator[Recorder]:
     """Two servers, and a client in each language that calls them by xDS."""
     assert authority
-    serve(shop, **xds.OPEN)
-    client = programs.client(request.param, "checkout", "orders", opted_in=False, rate=50)
-    shop.create(xds.on_xds(client, shop.namespace))
+    serve(shop, discovery="XDS", **xds.OPEN)
+    call(shop, "checkout", request.param)
     with Recorder(shop.cluster, shop.namespace, "app=checkout") as made:
         assert made.wait(lambda found: len(per_pod(found)) == 2, since=0, within=60) is not None
         yield made
@@ -72,6 +77,27 @@ def test_both_replicas_killed_at_once_stop_no_call_and_news_come_afterwards(
     shop.kubectl("scale", "deployment/orders", "--replicas=3")
     # Clients try again after a while that grows (gRFC A57): some do after half a minute only.
     assert recorder.wait(lambda found: len(per_pod(found)) == 3, since=start, within=60) is not None
+    assert failures(recorder.rpcs(start)) == []
+
+
+@pytest.mark.needs_lab
+def test_without_the_object_a_balancer_that_starts_anew_lets_in_whom_it_let_in(
+    shop: Shop, recorder: Recorder, api: Rest
+) -> None:
+    start = time.time()
+    shop.delete("GrpcBalancedService", "orders")
+    shop.api.wait(shop.url("GrpcBalancedService", "orders"), lambda _: False, within=30, what="gone", missing=True)
+    assert isinstance(shop.cluster, Lab)
+    xds.kill(shop.cluster, api)
+    xds.wait_away(api)
+    xds.wait_ready(api)
+    shop.kubectl("scale", "deployment/orders", "--replicas=3")
+    assert recorder.wait(lambda found: len(per_pod(found)) == 3, since=start, within=60) is not None
+    # Who starts anew knows nothing of what was.
+    call(shop, "late", "go")
+    with Recorder(shop.cluster, shop.namespace, "app=late") as late:
+        assert late.wait(lambda found: len(per_pod(found)) == 3, since=0, within=60) is not None
+        assert failures(late.rpcs(0)) == []
     assert failures(recorder.rpcs(start)) == []
 
 

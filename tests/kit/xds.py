@@ -12,9 +12,9 @@ from typing import Any, Final
 from grpcbalance.names import AUDIENCE
 from lab import Cluster, Lab
 from lab.install import NAMESPACE, XDS_DEPLOYMENT
-from lab.pki import Authority
+from lab.pki import Authority, Identity
 from lab.rest import Object, Rest, path
-from tests.kit import objects
+from tests.kit import objects, programs
 
 ADDRESS: Final = f"dns:///grpcbalance-xds.{NAMESPACE}.svc.cluster.local.:18000"
 OPEN: Final = {"allowedClients": {"namespaces": {"from": "All"}}}
@@ -63,32 +63,59 @@ def with_proof(deployment: Object) -> Object:
     return deployment
 
 
+def mutual_bootstrap(namespace: str) -> str:
+    """A bootstrap over mutual TLS to the balancer of a namespace (gRFC A65)."""
+    files = {"ca_certificate_file": "ca.crt", "certificate_file": "tls.crt", "private_key_file": "tls.key"}
+    tls = {key: f"{_PROOF}/{name}" for key, name in files.items()} | {"refresh_interval": "60s"}
+    server = {
+        "server_uri": f"dns:///grpcbalance-xds.{namespace}.svc.cluster.local:18002",
+        "channel_creds": [{"type": "tls", "config": tls}],
+        "server_features": ["xds_v3", "ignore_resource_deletion"],
+    }
+    return json.dumps({"xds_servers": [server], "node": {"id": "$(POD_NAME)", "locality": {}}})
+
+
+def with_certificate(deployment: Object, namespace: str) -> Object:
+    """Let the client in a Deployment, made by `on_xds`, prove who it is. Needs a Secret `xds-client`."""
+    spec = deployment["spec"]["template"]["spec"]
+    programs.set_env(deployment, {"GRPC_XDS_BOOTSTRAP_CONFIG": mutual_bootstrap(namespace)})
+    spec["containers"][0]["volumeMounts"] = [{"name": "xds", "mountPath": _PROOF, "readOnly": True}]
+    spec["volumes"] = [{"name": "xds", "secret": {"secretName": "xds-client"}}]
+    return deployment
+
+
 def make_certificate(api: Rest) -> bytes:
     """Create the Secret that the look-aside balancer serves with; answers with who signed it."""
     authority = Authority("xds")
-    host = f"grpcbalance-xds.{NAMESPACE}.svc.cluster.local"
-    made = authority.issue("grpcbalance-xds", names=(host,))
-    data = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": authority.certificate}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "grpcbalance-xds-tls"},
-        "type": "kubernetes.io/tls",
-        "data": {name: base64.b64encode(content).decode() for name, content in data.items()},
-    }
-    api.create(path("v1", "secrets", NAMESPACE), secret)
+    made = authority.issue("grpcbalance-xds", names=(f"grpcbalance-xds.{NAMESPACE}.svc.cluster.local",))
+    make_secret(api, NAMESPACE, "grpcbalance-xds-tls", made, authority)
     return authority.certificate
 
 
-def on_xds(deployment: Object, namespace: str, service: str = "orders", port: int = objects.PORT) -> Object:
-    """The client in a Deployment calls a service by xDS instead of DNS."""
+def make_secret(api: Rest, namespace: str, name: str, identity: Identity, authority: Authority) -> None:
+    """Create a Secret as cert-manager makes them."""
+    data = {"tls.crt": identity.certificate, "tls.key": identity.key, "ca.crt": authority.certificate}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "type": "kubernetes.io/tls",
+        "data": {name: base64.b64encode(content).decode() for name, content in data.items()},
+    }
+    api.create(path("v1", "secrets", namespace), secret)
+
+
+def on_xds(
+    deployment: Object, namespace: str, service: str = "orders", port: int = objects.PORT, address: str = ADDRESS
+) -> Object:
+    """The client in a Deployment calls a service by xDS instead of DNS; `address`: of the balancer, in plain text."""
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     names = {entry["name"] for entry in container["env"]}
     if "POD_NAME" not in names:
         container["env"] = [*objects.IDENTITY, *container["env"]]
     container["env"] += [
         {"name": f"GRPC_{service.upper()}_TARGET", "value": f"xds:///{service}.{namespace}:{port}"},
-        {"name": "GRPC_XDS_BOOTSTRAP_CONFIG", "value": bootstrap(namespace=namespace)},
+        {"name": "GRPC_XDS_BOOTSTRAP_CONFIG", "value": bootstrap(address, namespace=namespace)},
     ]
     return deployment
 

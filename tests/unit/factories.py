@@ -189,12 +189,19 @@ def service(
 
 
 def headless(
-    name: str = "orders", *, owner_uid: str | None = None, unreferenced: str | None = None, **more: Any
+    name: str = "orders",
+    *,
+    owner_uid: str | None = None,
+    unreferenced: str | None = None,
+    kept: str | None = None,
+    **more: Any,
 ) -> Raw:
-    """Our headless Service of a GrpcBalancedService, as the operator makes it."""
+    """Our headless Service of a GrpcBalancedService, as the operator makes it; `kept` of its spec."""
     annotations = {names.ANNOTATION_OWNER_UID: owner_uid or f"uid-{NAMESPACE}-{name}"}
     if unreferenced is not None:
         annotations[names.ANNOTATION_UNREFERENCED] = unreferenced
+    if kept is not None:
+        annotations[names.ANNOTATION_KEPT] = kept
     port = {"name": "grpc", "port": 5000, "targetPort": 5000, "protocol": "TCP", "appProtocol": "grpc"}
     return service(
         more.pop("service_name", f"{name}-headless"),

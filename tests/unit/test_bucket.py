@@ -24,6 +24,17 @@ def test_bucket_lets_a_burst_go_then_keeps_the_rate() -> None:
     assert run(main()) == [0, 0, 0, 0.1, 0.2, 0.3, 0, 0, 0, 0.1]
 
 
+def test_what_counts_more_takes_longer_and_who_had_to_wait_is_told() -> None:
+    async def main() -> list[tuple[float, bool]]:
+        bucket, times = TokenBucket(10, 5), []
+        for tokens in (4.0, 1.0, 2.5, 0.5):
+            short = await bucket.take(tokens)
+            times.append((round(asyncio.get_running_loop().time() - 1000, 3), short))
+        return times
+
+    assert run(main()) == [(0, False), (0, False), (0.25, True), (0.3, True)]
+
+
 def test_bucket_keeps_the_rate_among_many_takers_and_pauses_all() -> None:
     async def main() -> list[float]:
         bucket = TokenBucket(2, 1)

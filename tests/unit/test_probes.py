@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -104,3 +105,112 @@ def test_metrics_are_in_the_format_that_is_scraped() -> None:
         assert (await get("/"))[0] == 404
 
     serve(use)
+
+
+# -- readers that ask for too much -----------------------------------------------------------------------
+
+
+def serve_page(make: Callable[[], Awaitable[str]], use: Callable[[int], Awaitable[None]]) -> None:
+    async def main() -> None:
+        health = Health(dict, lambda _: None)
+        async with (
+            asyncio.timeout(20),
+            Probes(health, CollectorRegistry(), ("127.0.0.1", 0), {"/page": make}) as served,
+        ):
+            await use(served.port)
+
+    asyncio.run(main())
+
+
+async def ask(session: aiohttp.ClientSession, port: int) -> tuple[int, str]:
+    async with session.get(f"http://127.0.0.1:{port}/page") as answer:
+        return answer.status, await answer.text()
+
+
+def test_a_page_is_made_once_for_all_who_wait_and_after_they_asked() -> None:
+    made: list[asyncio.Event] = []
+
+    async def make() -> str:
+        made.append(asyncio.Event())
+        number = len(made)
+        await made[-1].wait()
+        return json.dumps(number)
+
+    async def use(port: int) -> None:
+        async with aiohttp.ClientSession() as session:
+            first = asyncio.create_task(ask(session, port))
+            while not made:  # noqa: ASYNC110 - it is made in answer to a request over a socket
+                await asyncio.sleep(0.001)
+            # They may know of something that the first page was too early for.
+            late = [asyncio.create_task(ask(session, port)) for _ in range(5)]
+            while sum(one.done() for one in late) + first.done() < 6:
+                for event in made:
+                    event.set()
+                await asyncio.sleep(0.001)
+            assert await first == (200, "1")
+            assert {await one for one in late} <= {(200, "2"), (200, "3")}
+
+    serve_page(make, use)
+
+
+def test_who_asks_all_the_time_has_a_page_made_for_a_part_of_it() -> None:
+    spent = []
+
+    async def make() -> str:
+        await asyncio.sleep(0.02)
+        spent.append(0.02)
+        return "{}"
+
+    async def use(port: int) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        async with aiohttp.ClientSession() as session:
+            while len(spent) < 10:
+                assert (await ask(session, port))[0] == 200
+        assert sum(spent) / (loop.time() - begin) < 1.2 * probes._SHARE
+
+    serve_page(make, use)
+
+
+def test_who_does_not_read_is_cut_off_and_others_are_told_to_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_PATIENCE", 1.0)
+
+    async def make() -> str:
+        return json.dumps("x" * 16_000_000)
+
+    async def use(port: int) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", port, limit=1) for _ in range(probes._READERS)]
+        for _, writer in silent:
+            writer.write(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with aiohttp.ClientSession() as session:
+            while (answer := await ask(session, port))[0] == 200:
+                pass
+            assert answer == (503, "too many read this page now\n")
+            # Probes go on.
+            async with session.get(f"http://127.0.0.1:{port}/livez") as alive:
+                assert alive.status == 200
+            while (await ask(session, port))[0] == 503:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        for reader, writer in silent:
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await reader.readexactly(17_000_000)
+            writer.close()
+
+    serve_page(make, use)
+
+
+def test_a_page_that_cannot_be_made_is_asked_for_again() -> None:
+    outcomes = [RuntimeError("no"), None]
+
+    async def make() -> str:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        return "{}"
+
+    async def use(port: int) -> None:
+        async with aiohttp.ClientSession() as session:
+            assert (await ask(session, port))[0] == 500
+            assert await ask(session, port) == (200, "{}")
+
+    serve_page(make, use)

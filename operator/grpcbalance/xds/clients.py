@@ -53,6 +53,8 @@ class Stream:
         self.due, self.room = asyncio.Event(), asyncio.Event()
         self.room.set()
         self.over = False
+        # Requests that had to wait, since it sends so many.
+        self.slowed = 0
         # When a change was noticed that it has not been told (monotonic, seconds).
         self.changed: float | None = None
         self._inbox: list[Request] = []

@@ -55,7 +55,8 @@ class Told(_Model):
     """A connected client. `namespace` and `pod` are proven, `cluster` to `zone` are its own words.
 
     `tolerated`: services, as namespace/name, that it would not be let in to any more, and is told about until it asks
-    anew. `downgraded`: what it does not do of what services say, since xDS or its library cannot.
+    anew. `downgraded`: what it does not do of what services say, since xDS or its library cannot. `slowed`: so many of
+    its requests had to wait, since it sends more than --requests-per-second.
     """
 
     peer: str
@@ -67,6 +68,7 @@ class Told(_Model):
     agent: str
     version: str
     zone: str
+    slowed: int
     tolerated: tuple[str, ...]
     downgraded: tuple[Downgraded, ...]
     asked: tuple[Asked, ...]
@@ -103,6 +105,7 @@ def _told(clients: Clients, stream: Stream) -> Told:
         agent=node.agent,
         version=node.version,
         zone=node.zone,
+        slowed=stream.slowed,
         tolerated=tuple(f"{ref.namespace}/{ref.name}" for ref in clients.tolerated(stream)),
         downgraded=tuple(Downgraded(name=str(name), **one._asdict()) for name, one in clients.downgraded(stream)),
         asked=tuple(map(_asked, stream.subscriptions())),

@@ -4,7 +4,8 @@ Who is served is decided by our headless Services, which outlive their GrpcBalan
 them: deleting an object takes nothing away from running clients, nor from those that start anew (design, rule 7).
 What was known of a service stays known while a part of it is missing, and while anybody asks for it:
 
-* the object is gone: the last spec that could be read counts, and so it does while a spec cannot be read;
+* the object is gone: the last spec that could be read counts, and so it does while a spec cannot be read. Who starts
+  anew after that finds what matters of it on the Service (`grpcbalance.kept`);
 * the Service is gone: endpoints stay as they were. Its slices go one by one, which must not look like pods that go;
 * both are gone: the same, as long as somebody asks. An answer without the service would stop clients that do not
   ignore deletions (A53), and those that ignore them would see no difference.
@@ -20,6 +21,7 @@ from grpcbalance.allowed import admits
 from grpcbalance.api import Client, Spec
 from grpcbalance.conditions import is_ready
 from grpcbalance.desired import read_spec
+from grpcbalance.kept import kept_spec
 from grpcbalance.model import Ref, Service, ServiceSnapshot
 from grpcbalance.optin import Problem
 from grpcbalance.view import View
@@ -131,15 +133,19 @@ def _basis(snapshot: ServiceSnapshot, old: _Basis | None, asked: bool) -> _Basis
     spec = former.spec
     if snapshot.balanced is not None and not isinstance(read := read_spec(snapshot.balanced.spec), Problem):
         spec = read
+    if spec is None and service is not None and service.kept is not None:
+        spec = kept_spec(service.kept)
     # One that somebody deleted by hand is made anew within moments.
     return _Basis(service.ref.name if service else former.service_name, service is not None, spec)
 
 
 def _service(snapshot: ServiceSnapshot) -> Service | None:
-    """The headless Service to read endpoints of: the one that the object wants, else one that it had."""
+    """The headless Service to read endpoints of: the one that the object wants, else one that it had.
+
+    Of several that it had, the one that clients were served from last keeps its spec.
+    """
     wanted = snapshot.balanced.service_name if snapshot.balanced else None
-    ours = snapshot.owned
-    return next((service for service in ours if service.ref.name == wanted), ours[0] if ours else None)
+    return min(snapshot.owned, key=lambda one: (one.ref.name != wanted, one.kept is None), default=None)
 
 
 def _has_ready(basis: _Basis, snapshot: ServiceSnapshot, before: bool) -> bool:

@@ -40,6 +40,11 @@ class Metrics(ProcessMetrics):
             ["reason"],
             registry=registry,
         )
+        self._slowed = Counter(
+            "grpcbalance_xds_slowed_requests",
+            "Requests that had to wait, as their client sent more than --requests-per-second.",
+            registry=registry,
+        )
         self._told = Histogram(
             "grpcbalance_xds_push_duration_seconds",
             "From a change that was noticed until it was written to one client.",
@@ -77,6 +82,10 @@ class Metrics(ProcessMetrics):
     def refused(self, reason: str) -> None:
         """A stream was refused or ended."""
         self._refusals.labels(reason).inc()
+
+    def slowed(self) -> None:
+        """A request had to wait, since its client sends so many."""
+        self._slowed.inc()
 
 
 def _label(kind: Kind) -> str:

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from . import wire
 from .certificates import AUTHORITY, CertificateError, Certificates, Material
 from .clients import Clients, Identity, Stream
+from .pace import Pace
 from .session import LimitExceeded, Rejection, Response
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ class Listener(Protocol):
 
     def refused(self, reason: str) -> None:
         """A stream was refused or ended: identity, unavailable, streams, names, malformed."""
+
+    def slowed(self) -> None:
+        """A request had to wait, since its client sends so many."""
 
 
 def secured(certificates: Certificates, *, mutual: bool) -> grpc.ServerCredentials:
@@ -144,7 +148,8 @@ class Server:
         except LimitExceeded as error:
             await self._refuse(context, "streams", grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         self._streams.add(stream)
-        reader = asyncio.create_task(_read(stream, requests), name=f"read {stream.peer}")
+        pace = Pace(stream, self._clients.limits.rate, self._listener.slowed)
+        reader = asyncio.create_task(_read(stream, requests, pace), name=f"read {stream.peer}")
         reader.add_done_callback(lambda task: _ended(task, stream))
         try:
             await self._write(stream, context, reader)
@@ -182,9 +187,10 @@ class Server:
         raise AssertionError("abort raises")
 
 
-async def _read(stream: Stream, requests: AsyncIterable[bytes]) -> None:
+async def _read(stream: Stream, requests: AsyncIterable[bytes], pace: Pace) -> None:
     """Take requests until the client has no more. Those that it sends faster than they are answered wait with it."""
     async for text in requests:
+        await pace.wait(len(text))
         message = wire.decode(text)
         node = wire.node(message)
         if node is not None:

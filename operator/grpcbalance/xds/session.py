@@ -105,10 +105,11 @@ class Subscription:
 
 
 class Limits(NamedTuple):
-    """The most that one client may ask for: names of a kind, and characters in a name."""
+    """The most that one client may ask for: names of a kind, characters in a name, and requests a second."""
 
     names: int = 1000
     length: int = 512
+    rate: float = 500.0
 
 
 class LimitExceeded(Exception):  # noqa: N818 - named by what it tells, as callers read it

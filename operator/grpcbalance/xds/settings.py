@@ -18,8 +18,8 @@ class XdsSettings:
     namespace: str | None = setting(
         None,
         "Serve the services of this namespace only; nothing of the cluster's scope is read, so that Roles are "
-        "permission enough, and allowedClients with a selector let nobody in from elsewhere. By default those of all "
-        "namespaces.",
+        "permission enough, allowedClients with a selector let nobody in from elsewhere, and there is no "
+        "--tls-address. By default those of all namespaces.",
     )
     plaintext_address: str | None = setting(
         None,
@@ -45,6 +45,13 @@ class XdsSettings:
         5000, "Clients connected at the same time; any more are refused, and try another replica.", low=1, high=100_000
     )
     max_names: int = setting(1000, "Services that one client may ask for at the same time.", low=1, high=100_000)
+    requests_per_second: float = setting(
+        500.0,
+        "Requests of one client that are read per second, in the long run, and twenty times as many after a quiet "
+        "time. Of those beyond, each waits. Every 256 bytes of one count like another one.",
+        low=1.0,
+        high=100_000.0,
+    )
     http_address: str = setting(
         ":8080",
         "Where /livez, /readyz, /metrics, /debug/clients and /debug/services are served: HOST:PORT; an empty host is "
@@ -60,6 +67,11 @@ class XdsSettings:
         """Raise ValueError for what bounds alone cannot say."""
         checked_namespace(self.namespace)
         split_address(self.http_address)
+        if self.namespace is not None and self.tls_address is not None:
+            raise ValueError(
+                "--tls-address does not go with --namespace: whose a token is only the API server can tell, and to ask "
+                "it takes a right of the cluster's scope (TokenReview); give --mtls-address or --plaintext-address"
+            )
         for address in (self.plaintext_address, self.tls_address, self.mtls_address):
             if address is not None:
                 split_address(address)

@@ -142,6 +142,7 @@ PORT = {"name": "grpc", "port": 5000, "targetPort": 5000, "protocol": "TCP", "ap
         {"labels": {"grpcbalance.dev/service": "other"}},
         {"annotations": {"grpcbalance.dev/owner-uid": "other"}},
         {"annotations": {"grpcbalance.dev/unreferenced-since": "2026-01-01T00:00:00+00:00"}},
+        {"annotations": {"grpcbalance.dev/kept-spec": "{}"}},
     ],
 )
 def test_rule8_every_edit_of_our_service_is_drift(changes: Raw) -> None:

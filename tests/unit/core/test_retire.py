@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from grpcbalance.names import ANNOTATION_OWNER_UID, ANNOTATION_UNREFERENCED, LABEL_MANAGED_BY, LABEL_SERVICE
+from grpcbalance.names import (
+    ANNOTATION_KEPT,
+    ANNOTATION_OWNER_UID,
+    ANNOTATION_UNREFERENCED,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE,
+)
 from grpcbalance.retire import Apply, Create, Delete, ReplacePorts, ServicePlan, plan_services
 from tests.unit import factories as make
 from tests.unit.core.snapshots import resolve_in, snapshot_of
@@ -160,3 +166,70 @@ def test_rule7_changed_service_name_is_made_before_the_old_one_goes() -> None:
 def test_unaccepted_object_changes_no_service() -> None:
     snapshot = snapshot_of(make.gbs(), make.headless(publishNotReadyAddresses=True))
     assert plan_services(snapshot, None, NOW, 60.0).actions == ()
+
+
+# -- what is kept of a spec ------------------------------------------------------------------------------
+
+OPEN: Raw = {"discovery": "XDS", "allowedClients": {"namespaces": {"from": "All"}}}
+KEPT = '{"allowedClients":{"namespaces":{"from":"All"}}}'
+
+
+def kept_by(*objects: Raw) -> list[str | None]:
+    """What each Service that is applied is to keep."""
+    actions = plan(*objects).actions
+    return [
+        action.manifest["metadata"]["annotations"].get(ANNOTATION_KEPT)
+        for action in actions
+        if isinstance(action, Apply)
+    ]
+
+
+def test_it_is_there_from_the_beginning() -> None:
+    (action,) = plan(make.gbs(**OPEN)).actions
+    assert isinstance(action, Create)
+    assert action.manifest["metadata"]["annotations"][ANNOTATION_KEPT] == KEPT
+    assert plan(make.gbs(**OPEN), make.headless(kept=KEPT)).actions == ()
+
+
+@pytest.mark.parametrize("kept", [None, "", "{}", "foreign"])
+def test_it_is_brought_back_to_what_it_should_be(kept: str | None) -> None:
+    assert kept_by(make.gbs(**OPEN), make.headless(kept=kept)) == [KEPT]
+
+
+def test_with_dns_it_goes() -> None:
+    closed = make.gbs(discovery="DNS")
+    assert kept_by(closed, make.headless(kept=KEPT)) == [""]
+    assert kept_by(closed, make.headless(kept="")) == [None]
+    assert plan(closed, make.headless()).actions == ()
+
+
+@pytest.mark.parametrize("kept", [None, KEPT, "foreign"])
+def test_without_the_object_it_stays_with_the_mark_and_without(kept: str | None) -> None:
+    assert kept_by(make.headless(kept=kept)) == [kept]
+    assert kept_by(make.headless(kept=kept, unreferenced="2026-01-01T11:59:30Z"), USER) == [kept]
+    (action,) = plan(make.headless(kept=kept, unreferenced="2026-01-01T11:00:00Z")).actions
+    assert isinstance(action, Delete)
+    assert action.again["metadata"]["annotations"].get(ANNOTATION_KEPT) == kept
+
+
+def test_under_a_new_name_it_moves_and_the_mark_stays() -> None:
+    renamed, since = make.gbs(serviceName="other", **OPEN), "2026-01-01T11:59:30Z"
+    old, new = make.headless(kept=KEPT, unreferenced=since), make.headless(service_name="other", kept=KEPT)
+    # Not before the new one has it.
+    assert [type(action) for action in plan(renamed, old).actions] == [Create]
+    assert kept_by(renamed, old, make.headless(service_name="other")) == [KEPT]
+    (action,) = plan(renamed, old, new).actions
+    assert isinstance(action, Apply)
+    assert action.manifest["metadata"]["annotations"] == {
+        ANNOTATION_OWNER_UID: "uid-shop-orders",
+        ANNOTATION_UNREFERENCED: since,
+        ANNOTATION_KEPT: "",
+    }
+    assert kept_by(renamed, make.headless(kept="", unreferenced=since), new) == [None]
+    assert plan(renamed, make.headless(unreferenced=since), new).actions == ()
+
+
+def test_a_name_that_is_somebody_elses_moves_nothing() -> None:
+    assert (
+        plan(make.gbs(serviceName="other", **OPEN), make.headless(kept=KEPT), make.service("other"), USER).actions == ()
+    )

@@ -42,6 +42,7 @@ def test_a_client_by_all_that_is_known_of_it() -> None:
             "agent": "gRPC Go",
             "version": "1.60.0",
             "zone": "a",
+            "slowed": 0,
             "tolerated": [],
             "downgraded": [],
             "asked": [],

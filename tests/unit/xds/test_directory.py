@@ -8,6 +8,7 @@ import pytest
 
 from grpcbalance.api import Client
 from grpcbalance.model import Ref
+from grpcbalance.names import LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY
 from grpcbalance.view import View
 from grpcbalance.xds.directory import Directory
 from grpcbalance.xds.resources.endpoints import Host, Zone
@@ -132,6 +133,52 @@ def test_after_a_restart_a_service_without_object_has_the_defaults_and_lets_in_i
     assert hosts(world) == ["10.1.0.1"]
     assert world.directory.lets_in(ORDERS, "shop")
     assert not world.directory.lets_in(ORDERS, None)
+
+
+KEPT = '{"allowedClients":{"namespaces":{"from":"All"}},"client":{"policy":"PickFirst"}}'
+
+
+def test_after_a_restart_a_service_without_object_goes_on_with_what_was_kept() -> None:
+    world = World(make.headless(kept=KEPT), make.serving("orders", "10.1.0.1"))
+    assert policy(world) == "PickFirst"
+    assert world.directory.lets_in(ORDERS, "elsewhere")
+    assert world.directory.lets_in(ORDERS, None)
+    # The object counts as soon as it is back.
+    world.put(make.gbs(allowedClients=SAME))
+    assert policy(world) == "RoundRobin"
+    assert not world.directory.lets_in(ORDERS, "elsewhere")
+
+
+def test_what_was_kept_does_not_undo_what_is_known() -> None:
+    world = World(*orders("10.1.0.1", allowedClients=SAME))
+    world.drop(make.gbs())
+    world.put(make.headless(kept=KEPT))
+    assert policy(world) == "RoundRobin"
+    assert not world.directory.lets_in(ORDERS, "elsewhere")
+
+
+@pytest.mark.parametrize("kept", ["", "nonsense", '{"allowedClients":{"namespaces":{"from":"Everybody"}}}'])
+def test_what_nobody_can_have_kept_counts_as_the_defaults(kept: str) -> None:
+    world = World(make.headless(kept=kept), make.serving("orders", "10.1.0.1"))
+    assert policy(world) == "RoundRobin"
+    assert hosts(world) == ["10.1.0.1"]
+    assert world.directory.lets_in(ORDERS, "shop")
+    assert not world.directory.lets_in(ORDERS, "elsewhere")
+
+
+@pytest.mark.parametrize("labels", [{LABEL_SERVICE: "orders"}, {LABEL_MANAGED_BY: MANAGED_BY}, {}])
+def test_what_a_service_keeps_that_is_not_ours_is_not_read(labels: dict[str, str]) -> None:
+    world = World(make.headless(kept=KEPT, labels=labels), make.serving("orders", "10.1.0.1"))
+    assert world.directory.served(NAME) is None
+    assert not world.directory.lets_in(ORDERS, "elsewhere")
+
+
+def test_of_two_services_without_object_the_one_counts_that_keeps_the_spec() -> None:
+    later = make.headless(service_name="z", kept=KEPT)
+    fresh = make.endpoint_slice("z", service_name="z", endpoints=[make.endpoint("10.1.0.9", ready=True)])
+    world = World(make.headless(), make.serving("orders", "10.1.0.1"), later, fresh)
+    assert hosts(world) == ["10.1.0.9"]
+    assert policy(world) == "PickFirst"
 
 
 def test_while_a_spec_cannot_be_read_the_former_one_counts() -> None:

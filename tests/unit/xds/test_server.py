@@ -13,6 +13,7 @@ import pytest
 from grpcbalance.xds import clients as clients_module
 from grpcbalance.xds.clients import Identity
 from grpcbalance.xds.kinds import Kind
+from grpcbalance.xds.pace import Pace
 from grpcbalance.xds.server import Server, _ended, _read
 from tests.unit import factories as make
 from tests.unit.xds.ads import Ads, addresses, ask, read, serve, subscribe, until
@@ -161,7 +162,7 @@ def test_nonsense_that_nobody_asks_about_any_more_is_no_complaint() -> None:
         complaints: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         stream = World().clients.open("p", Identity(), 0.0)
-        reader = asyncio.create_task(_read(stream, requests()))
+        reader = asyncio.create_task(_read(stream, requests(), Pace(stream, 1000.0, lambda: None)))
         reader.add_done_callback(lambda task: _ended(task, stream))
         await asyncio.wait_for(stream.due.wait(), 10)
         del reader

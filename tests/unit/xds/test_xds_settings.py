@@ -15,6 +15,7 @@ from grpcbalance.__main__ import main
     [
         (["--namespace", "Shop"], "not the name of a namespace"),
         (["--namespace", ""], "not the name of a namespace"),
+        (["--namespace", "shop", "--tls-address", ":1"], "--tls-address does not go with --namespace"),
         (["--plaintext-address", "18000"], "'18000' is not HOST:PORT"),
         (["--tls-address", "x"], "'x' is not HOST:PORT"),
         (["--mtls-address", ":x"], "':x' is not HOST:PORT"),

@@ -40,10 +40,10 @@ def selected(**labels: str) -> Raw:
 class World:
     """A View, fed by `put` and `drop`, and what stands on it. Starts with nothing."""
 
-    def __init__(self, *raws: Raw, most: int = 100, names: int = 100) -> None:
+    def __init__(self, *raws: Raw, most: int = 100, names: int = 100, rate: float = 1000.0) -> None:
         self.view = View()
         self.store, self.directory = Store(self.view), Directory(self.view)
-        self.clients = Clients(self.directory, Limits(names, 256), most)
+        self.clients = Clients(self.directory, Limits(names, 256, rate), most)
         self.now = 0.0
         self._versions = count(100)
         for raw in raws:

@@ -104,9 +104,14 @@ def kill(lab: Lab, api: Rest) -> None:
 
     Where it cannot, when a node is lost, clients notice at their next ping only: after five minutes.
     """
+    signal_all(lab, api, signal.SIGKILL)
+
+
+def signal_all(lab: Lab, api: Rest, number: signal.Signals) -> None:
+    """Send a signal to every replica."""
     for pod in pods(api):
         for process in lab.pod_pids(NAMESPACE, pod["metadata"]["name"]):
-            os.kill(process, signal.SIGKILL)
+            os.kill(process, number)
 
 
 def clients(cluster: Cluster, api: Rest) -> Iterator[dict[str, Any]]:

@@ -62,7 +62,8 @@ class Place:
 def place(cluster: Cluster, api: Rest) -> Iterator[Place]:
     """Two servers in each of two zones, and a client in each language, in the first zone, that calls all four.
 
-    Of two more servers, which are no endpoints yet, one fails each third RPC (with four clients, not always that of the same one), and one its first RPCs.
+    Of two more servers, which are no endpoints yet, one fails each third RPC, which with four clients that take turns
+    is not always that of the same one, and one fails its first RPCs.
     """
     install_xds(cluster)
     shop = Shop(cluster, api, new_namespace(api, "conformance-policies"))

@@ -108,10 +108,9 @@ def kill(lab: Lab, api: Rest) -> None:
 
 
 def signal_all(lab: Lab, api: Rest, number: signal.Signals) -> None:
-    """Send a signal to every replica."""
-    for pod in pods(api):
-        for process in lab.pod_pids(NAMESPACE, pod["metadata"]["name"]):
-            os.kill(process, number)
+    """Send a signal to every replica, to all at once: clients of one that is gone would go to the next."""
+    for process in [one for pod in pods(api) for one in lab.pod_pids(NAMESPACE, pod["metadata"]["name"])]:
+        os.kill(process, number)
 
 
 def clients(cluster: Cluster, api: Rest) -> Iterator[dict[str, Any]]:

@@ -131,9 +131,13 @@ def kill(lab: Lab, api: Rest) -> None:
 
     Where it cannot, when a node is lost, clients notice at their next ping only: after five minutes.
     """
-    for pod in pods(api):
-        for process in lab.pod_pids(NAMESPACE, pod["metadata"]["name"]):
-            os.kill(process, signal.SIGKILL)
+    signal_all(lab, api, signal.SIGKILL)
+
+
+def signal_all(lab: Lab, api: Rest, number: signal.Signals) -> None:
+    """Send a signal to every replica, to all at once: clients of one that is gone would go to the next."""
+    for process in [one for pod in pods(api) for one in lab.pod_pids(NAMESPACE, pod["metadata"]["name"])]:
+        os.kill(process, number)
 
 
 def clients(cluster: Cluster, api: Rest) -> Iterator[dict[str, Any]]:

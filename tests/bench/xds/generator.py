@@ -36,12 +36,15 @@ class Generator:
     `seconds` is how long it took until all were connected and had endpoints; `cpu_s` is what it used after that.
     """
 
-    def __init__(self, api: Rest, namespace: str, service: str, streams: int, changes: int) -> None:
-        """`service`: as in xds:///<service>."""
+    def __init__(
+        self, api: Rest, namespace: str, service: str, streams: int, changes: int, *, reconnect: bool = False
+    ) -> None:
+        """`service`: as in xds:///<service>; `reconnect`: streams that break begin anew, instead of ending it all."""
         self._api, self._namespace = api, namespace
         host = api.get(path("v1", "services", NAMESPACE, "grpcbalance-xds"))["spec"]["clusterIP"]
         flags = {"target": f"passthrough:///{host}:18000", "name": service, "streams": streams, "changes": changes}
-        self._pod = _pod([f"-{flag}={value}" for flag, value in flags.items()] + [f"-timeout={_LONGEST}s"])
+        more = [f"-timeout={_LONGEST}s", f"-reconnect={str(reconnect).lower()}"]
+        self._pod = _pod([f"-{flag}={value}" for flag, value in flags.items()] + more)
         self._count = streams
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._news = threading.Condition()

@@ -50,8 +50,9 @@ def cluster(name: Name, client: Client, features: Features) -> Resource:
     policies = _policies(client, features)
     if policies:
         message.load_balancing_policy.CopyFrom(_list(*policies))
-    if client.outlier_detection is not None and features.outlier_detection:
-        message.outlier_detection.CopyFrom(_outlier_detection(client.outlier_detection))
+    if features.outlier_detection:
+        # Also when it is off: grpc-js-xds compares only what the former cluster had, and would not see it come.
+        message.outlier_detection.CopyFrom(_outlier_detection(client.outlier_detection or OutlierDetection()))
     return resource(Kind.CLUSTER, cluster_name(name), message)
 
 

@@ -62,5 +62,5 @@ def _wanted(client: Client) -> dict[str, tuple[str, str]]:
 
 
 def features_of(client: Client) -> frozenset[str]:
-    """The features that make a difference to this spec's clients."""
-    return frozenset(_wanted(client))
+    """The features that make a difference to this spec's clients. That outlier detection is off is said, too."""
+    return frozenset((*_wanted(client), "outlier_detection"))

@@ -23,6 +23,7 @@ import (
 type options struct {
 	target, name    string
 	streams, last   int
+	reconnect       bool
 	settle, timeout time.Duration
 }
 
@@ -41,6 +42,7 @@ func main() {
 	flag.StringVar(&o.name, "name", "", "the service, as in xds:///<name>")
 	flag.IntVar(&o.streams, "streams", 100, "number of streams")
 	flag.IntVar(&o.last, "changes", 20, "number of the last change")
+	flag.BoolVar(&o.reconnect, "reconnect", false, "begin a stream that broke anew, as gRPC clients do, instead of ending")
 	flag.DurationVar(&o.settle, "settle", time.Second, "how long to listen after that for what should not come")
 	flag.DurationVar(&o.timeout, "timeout", 5*time.Minute, "when to end in any case")
 	flag.Parse()

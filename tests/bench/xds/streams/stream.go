@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ type receipt struct {
 	Time   float64 `json:"t"`
 }
 
-// run connects, asks, and reads until ctx ends or the stream breaks.
+// run connects, asks, and reads until ctx ends or the stream breaks; with reconnect it does so again and again.
 func (s *stream) run(ctx context.Context, c *crowd, number int) error {
 	conn, err := grpc.NewClient(
 		c.target,
@@ -47,7 +48,23 @@ func (s *stream) run(ctx context.Context, c *crowd, number int) error {
 		return err
 	}
 	defer conn.Close()
-	ads, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
+	for {
+		err := s.ask(ctx, c, conn, number)
+		if !c.reconnect || ctx.Err() != nil {
+			return err
+		}
+		// All of them have lost the same server. For a connection that cannot be made gRPC itself waits, longer each time.
+		select {
+		case <-ctx.Done():
+		case <-time.After(rand.N(time.Second)):
+		}
+	}
+}
+
+// ask is one stream.
+func (s *stream) ask(ctx context.Context, c *crowd, conn *grpc.ClientConn, number int) error {
+	client := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
+	ads, err := client.StreamAggregatedResources(ctx, grpc.WaitForReady(c.reconnect))
 	if err != nil {
 		return err
 	}

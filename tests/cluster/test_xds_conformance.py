@@ -1,0 +1,176 @@
+"""What clients of every language do on xDS, in the manner of gRPC's own interoperability tests: endpoints and channels.
+
+Each story happens once, to clients of all languages at the same time; each test looks at one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from lab import Cluster
+from lab.images import LANGUAGES
+from lab.install import install_xds
+from lab.records import Recorder, Rpc, per_pod
+from lab.rest import Rest, path
+from tests.kit import xds
+from tests.kit.shop import ROLLOUT, Shop
+from tests.kit.stage import AT_ONCE, Stage, Story, balanced, clients, grow, ready_pods, servers
+
+from .conftest import new_namespace
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.full,
+    pytest.mark.usefixtures("examples"),
+    pytest.mark.parametrize("language", LANGUAGES),
+]
+
+
+@pytest.fixture(scope="module")
+def stage(cluster: Cluster, api: Rest) -> Iterator[Stage]:
+    """Three servers of `orders`, and a client in each language that calls them all."""
+    install_xds(cluster)
+    shop = Shop(cluster, api, new_namespace(api, "conformance"))
+    shop.create(balanced(), servers("orders", 3), balanced("payments"), servers("payments", 1))
+    shop.wait_rolled_out("orders", "payments")
+    shop.create(*clients(shop))
+    with Recorder(cluster, shop.namespace, "part=client") as recorder:
+        made = Stage(shop, recorder)
+        late = made.late(lambda language: len(per_pod(made.rpcs(language))) == 3, ROLLOUT)
+        assert late == set(), "these have not called all servers"
+        yield made
+    api.delete(path("v1", "namespaces", "", shop.namespace))
+
+
+@contextlib.contextmanager
+def more_clients(shop: Shop, name: str, env: Mapping[str, str]) -> Iterator[Story]:
+    """Clients of `payments` too, for a while; their story."""
+    target = f"xds:///payments.{shop.namespace}:5000"
+    shop.create(*clients(shop, name, {"GRPC_PAYMENTS_TARGET": target, **env}))
+    with Recorder(shop.cluster, shop.namespace, "part=client") as recorder:
+        yield Story(Stage(shop, recorder, name))
+    for language in LANGUAGES:
+        shop.delete("Deployment", f"{name}-{language}")
+
+
+@pytest.fixture(scope="module")
+def spread(stage: Stage) -> Story:
+    """Nothing happens, for a hundred RPCs."""
+    story = Story(stage)
+    story.until_made(100, story.start)
+    return story.over()
+
+
+def test_a_hundred_rpcs_are_spread_evenly(language: str, spread: Story) -> None:
+    spread.judge(language)
+    shares = per_pod(spread.rpcs(language)[:100])
+    assert sorted(shares.values()) == [33, 33, 34]
+
+
+@pytest.fixture(scope="module")
+def scaled(stage: Stage) -> tuple[Story, float]:
+    """A pod comes, then two go, which answer for six seconds more; when they were told to go."""
+    story = Story(stage)
+    new = grow(stage.shop)
+    story.until_used(new, AT_ONCE)
+    before = ready_pods(stage.shop, "orders")
+    stage.shop.kubectl("scale", "deployment/orders", "--replicas=2")
+    told = time.time()
+    stage.shop.wait_rolled_out("orders")
+    stayed = ready_pods(stage.shop, "orders")
+    assert len(stayed) == len(before) - 2
+    story.until("the last RPC on those that go", lambda rpcs: per_pod(rpcs[-20:]).keys() == stayed, ROLLOUT, told)
+    return story.over(), told
+
+
+def test_new_pods_are_used_at_once_and_those_that_go_are_left_at_once(
+    language: str, scaled: tuple[Story, float]
+) -> None:
+    story, told = scaled
+    story.judge(language)
+    stayed = per_pod(story.rpcs(language)[-20:]).keys()
+    gone = [rpc.start - told for rpc in story.rpcs(language, told) if rpc.pod not in stayed]
+    # Their servers go on for six seconds, and would answer.
+    assert max(gone, default=0.0) < 3
+
+
+@pytest.fixture(scope="module")
+def deleted(stage: Stage) -> Story:
+    """The object is deleted, and made again; a pod comes before and after that."""
+    story = Story(stage)
+    stage.shop.delete("GrpcBalancedService", "orders")
+    deletion = time.time()
+    story.until_made(50, deletion)
+    story.until_used(grow(stage.shop), AT_ONCE)
+    stage.shop.create(balanced())
+    stage.shop.wait_condition("EndpointsReady")
+    story.until_used(grow(stage.shop), AT_ONCE)
+    return story.over()
+
+
+def test_deletion_of_the_object_takes_nothing_away(language: str, deleted: Story) -> None:
+    deleted.judge(language)
+
+
+@pytest.fixture(scope="module")
+def several(stage: Stage) -> Iterator[Story]:
+    """Clients with two channels to one service and one to another; a pod comes to the former."""
+    shop = stage.shop
+    with more_clients(shop, "several", {"SERVICE": "ORDERS,ORDERS,PAYMENTS"}) as story:
+        orders = ready_pods(shop, "orders")
+        story.until("calls", lambda rpcs: len(per_pod(rpcs)) > len(orders), ROLLOUT)
+        new = grow(shop)
+
+        def used(rpcs: list[Rpc]) -> bool:
+            return all(new <= per_pod(calls).keys() for calls in by_channel(rpcs)[:2])
+
+        story.until("use of a new pod by both channels", used, AT_ONCE)
+        story.until_made(150, time.time())
+        yield story.over()
+
+
+def by_channel(rpcs: list[Rpc]) -> list[list[Rpc]]:
+    """RPCs of a client that calls over three channels in turn."""
+    return [rpcs[number::3] for number in range(3)]
+
+
+def test_every_channel_of_a_process_is_balanced(language: str, several: Story) -> None:
+    several.judge(language)
+    orders, payments = (ready_pods(several.stage.shop, app) for app in ("orders", "payments"))
+    first, second, other = by_channel(several.rpcs(language))
+    for channel in (first, second):
+        shares = per_pod(channel[-len(orders) * 8 :])
+        assert shares.keys() == orders
+        assert max(shares.values()) - min(shares.values()) <= 2
+    assert per_pod(other).keys() == payments
+
+
+@pytest.fixture(scope="module")
+def idle(stage: Stage, cluster: Cluster, api: Rest) -> Iterator[Story]:
+    """Clients whose channels are idle between two RPCs; meanwhile the only server is replaced by another one."""
+    shop = stage.shop
+    env = {"SERVICE": "PAYMENTS", "INTERVAL_MS": "4000", "IDLE_TIMEOUT_MS": "1000"}
+    with more_clients(shop, "idle", env) as story:
+        story.until_made(1, story.start)
+
+        def is_idle(language: str) -> bool:
+            node = story.stage.pod(language)
+            return not any(
+                told["node"] == node and any(asked["names"] for asked in told["asked"])
+                for told in xds.clients(cluster, api)
+            )
+
+        story.until_seen("an idle channel asks for nothing", is_idle, 20)
+        shop.kubectl("rollout", "restart", "deployment/payments")
+        shop.wait_rolled_out("payments")
+        new = ready_pods(shop, "payments")
+        story.until("use of the new server only", lambda rpcs: per_pod(rpcs[-2:]).keys() == new, 30)
+        yield story.over()
+
+
+def test_a_channel_that_was_idle_asks_anew(language: str, idle: Story) -> None:
+    idle.judge(language)

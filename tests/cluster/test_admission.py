@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from grpcbalance.balancer import Balancer
+from grpcbalance.names import BOOTSTRAP, POD_NAME, PROOF_VOLUME
+from grpcbalance.values import Proof
 from lab import Cluster
 from lab.install import NAMESPACE
 from lab.rest import Object, Rest, RestError, path
@@ -89,6 +92,32 @@ def recorded(record: Any, **fields: Any) -> Object:
     return {"metadata": {"annotations": {RECORD: text}}, **(container(**fields) if fields else {})}
 
 
+def on_xds(*changed: Object, mount: Object | None = None, volume: Object | None = None) -> Object:
+    """What clients over TLS get, with other entries, another mount or another volume."""
+    entries = Balancer().entries("shop", plaintext=False)
+    written = {name: value for name, value in entries.items() if not isinstance(value, Proof)}
+    env = [
+        {"name": n, **({"value": v} if isinstance(v, str) else {"valueFrom": v.source()})} for n, v in written.items()
+    ]
+    names = {entry["name"] for entry in changed}
+    patch = recorded(
+        {"app": OURS | dict.fromkeys(entries, "0")},
+        env=[*(entry for entry in env if entry["name"] not in names), *changed],
+        volumeMounts=[Proof().mount() | (mount or {})],
+    )
+    patch["spec"]["volumes"] = [volume or Proof().volume()]
+    return patch
+
+
+def another_balancer(host: str, more: str = "") -> Object:
+    server = f'{{"server_uri":"{host}:18000","channel_creds":[{{"type":"insecure"}}]}}'
+    return on_xds({"name": BOOTSTRAP, "value": f'{{"xds_servers":[{server}{more}],"node":{{}}}}'})
+
+
+def projected(**source: Object) -> Object:
+    return {"name": PROOF_VOLUME, "projected": {"sources": [source]}}
+
+
 NEW = {"name": "GRPC_NEW", "value": "1"}
 WITH_NEW = {"app": OURS | {"GRPC_NEW": "0"}}
 # Template patches.
@@ -97,7 +126,9 @@ ALLOWED: dict[str, Object] = {
     "another value of ours": recorded({"app": OURS}, env=[{"name": "GRPC_ORDERS_TARGET", "value": "dns:///new"}]),
     "ours removed": recorded(None, env=[{"name": "GRPC_ORDERS_TARGET", "$patch": "delete"}]),
     "another container": recorded({"app": OURS, "second": {"GRPC_NEW": "0"}}, name="second", env=[NEW]),
+    "what clients on xDS get": on_xds(),
 }
+_OURS_URI = "dns:///grpcbalance-xds.grpcbalance-system.svc.cluster.local."
 DENIED: dict[str, Object] = {
     "image": container(image="evil"),
     "command": container(command=["sh"]),
@@ -128,6 +159,32 @@ DENIED: dict[str, Object] = {
     "a variable that runs code": recorded(
         {"app": OURS | {"NODE_OPTIONS": "0"}}, env=[{"name": "NODE_OPTIONS", "value": "--import=data:evil"}]
     ),
+    "another look-aside balancer": another_balancer("dns:///evil.example"),
+    "one whose name begins like ours": another_balancer("dns:///grpcbalance-xds.grpcbalance-system.svc.evil/x"),
+    "a second look-aside balancer": another_balancer(_OURS_URI, ',{"server_uri":"dns:///evil.example:1"}'),
+    "a bootstrap from a field": on_xds({"name": BOOTSTRAP, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}),
+    "a bootstrap in a file": recorded(
+        {"app": OURS | {"GRPC_XDS_BOOTSTRAP": "0"}}, env=[{"name": "GRPC_XDS_BOOTSTRAP", "value": "/evil"}]
+    ),
+    "a pod's name from elsewhere": on_xds(
+        {"name": POD_NAME, "valueFrom": {"secretKeyRef": {"name": "any", "key": "any"}}}
+    ),
+    "another field as the pod's name": on_xds(
+        {"name": POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    ),
+    "a mount elsewhere": on_xds(mount={"mountPath": "/usr/bin"}),
+    "a part of the volume": on_xds(mount={"subPath": "token"}),
+    "another volume mounted": on_xds(mount={"name": "root"}, volume={"name": "root", "hostPath": {"path": "/"}}),
+    "our volume with a secret": on_xds(volume=projected(secret={"name": "any"})),
+    "our volume with another config map": on_xds(volume=projected(configMap={"name": "any"})),
+    "our volume with a token for another": on_xds(
+        volume=projected(serviceAccountToken={"audience": "evil", "path": "t"})
+    ),
+    "our volume with a token for the API server": on_xds(volume=projected(serviceAccountToken={"path": "token"})),
+    "our volume of another kind": on_xds(volume={"name": PROOF_VOLUME, "hostPath": {"path": "/"}}),
+    "a volume that is not recorded": {
+        "spec": {"containers": [{"name": "app", "volumeMounts": [Proof().mount()]}], "volumes": [Proof().volume()]}
+    },
 }
 KINDS = {
     "Deployment": ("apps/v1", "deployments"),

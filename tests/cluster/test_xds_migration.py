@@ -138,8 +138,7 @@ def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
     data = {"ca.crt": authority.decode()}
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "grpcbalance-xds-ca"}, "data": data}
     api.create(path("v1", "configmaps", shop.namespace), made)
-    # What was refused is tried again once a minute.
-    wait_target(shop, on_xds(shop), within=60 + SOON)
+    wait_target(shop, on_xds(shop))
     shop.wait_configured()
     shop.wait_rolled_out("checkout")
     with Recorder(shop.cluster, shop.namespace, "app=checkout") as calls:

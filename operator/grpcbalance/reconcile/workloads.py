@@ -23,6 +23,8 @@ from .waits import Waits
 
 # What an API server answers with that accepts a change and leaves everything as it was.
 _UNDONE: Final = "patch: the API server accepted it and changed nothing: does a webhook or policy undo it?"
+# Somebody is about to create what is missing, of which no watch tells.
+_AUTHORITY_AGAIN: Final = 10.0
 _NO_AUTHORITY: Final = (
     f"this namespace has no ConfigMap {AUTHORITY} with {AUTHORITY_KEY}, the certificate of who signed the look-aside "
     f"balancer's: kubectl create configmap {AUTHORITY} --from-file={AUTHORITY_KEY}"
@@ -165,10 +167,11 @@ class Workloads:
 
     def _refuse(self, workload: Workload, patch: dict[str, Any], decision: Decision, problem: Problem) -> float:
         self._c.workload_refusals[workload.ref] = problem
-        due = self._c.clock.monotonic() + REFUSED_AGAIN
+        again = _AUTHORITY_AGAIN if problem.reason is Reason.XDS_NO_AUTHORITY else REFUSED_AGAIN
+        due = self._c.clock.monotonic() + again
         self._refused[workload.ref] = _Refused(_without_progress(workload), _body(patch), problem, due)
         self._c.enqueue(_status_keys(decision))
-        return REFUSED_AGAIN
+        return again
 
     def _forget_refusal(self, ref: WorkloadRef) -> None:
         self._refused.pop(ref, None)

@@ -1,0 +1,109 @@
+"""`discovery: XDS` over time: asked for before the balancer is there, restarts in between, a certificate that is late."""
+
+from __future__ import annotations
+
+from grpcbalance.lookaside.changes import take
+from grpcbalance.lookaside.seen import Node, Seen
+from grpcbalance.model import Ref
+from grpcbalance.names import BOOTSTRAP, PLURAL
+from tests.unit import factories as make
+
+from .world import LONG, World, shop
+
+TARGET = "GRPC_ORDERS_TARGET"
+ON_DNS, ON_XDS = "dns:///orders-headless.shop.svc.cluster.local.:5000", "xds:///orders.shop:5000"
+ORDERS = Ref("shop", "orders")
+SERVES = Seen("", plaintext=True, tls=True)
+
+
+def tell(world: World, seen: Seen) -> None:
+    """The operator hears from the look-aside balancer."""
+    assert world.operator is not None
+    world.operator.enqueue(take(world.operator.view, {ORDERS: seen}))
+
+
+def on_xds(world: World, how: str = "plaintext") -> World:
+    """The client says that it is ready, the object's owner changes one word, and the balancer serves."""
+    shop(world, allowedClients={"namespaces": {"from": "All"}})
+    mark(world, how)
+    world.spec(PLURAL, "orders", discovery="XDS")
+    world.run(1.0)
+    tell(world, SERVES)
+    return world.run(LONG)
+
+
+def mark(world: World, how: str | None) -> None:
+    """Annotate the client."""
+    more = {} if how is None else {"grpcbalance.dev/xds": how}
+    world.server.edit("deployments", "checkout", lambda raw: raw["metadata"]["annotations"].update(more))
+
+
+def test_nobody_moves_until_the_balancer_has_said_that_it_serves() -> None:
+    world = World()
+    shop(world, allowedClients={"namespaces": {"from": "All"}})
+    mark(world, "plaintext")
+    world.spec(PLURAL, "orders", discovery="XDS")
+    world.run(LONG)
+    assert world.env("checkout")[TARGET] == ON_DNS
+    assert world.standing("checkout") == ("Pending", "XdsNotAsked")
+    tell(world, Seen("10.0.0.1 does not answer"))
+    world.run(LONG)
+    assert world.env("checkout")[TARGET] == ON_DNS
+    assert world.standing("checkout") == ("Pending", "XdsNotServing")
+    tell(world, SERVES)
+    world.run(LONG)
+    assert world.env("checkout")[TARGET] == ON_XDS
+    assert world.standing("checkout") == ("Configured", "Configured")
+
+
+def test_there_and_back_is_two_rollouts() -> None:
+    world = on_xds(World())
+    before = [write for write in world.server.writes if write.kind == "deployments" and write.name == "checkout"]
+    world.spec(PLURAL, "orders", discovery="DNS")
+    world.run(LONG)
+    after = [write for write in world.server.writes if write.kind == "deployments" and write.name == "checkout"]
+    assert (len(before), len(after)) == (2, 3)
+    assert (world.env("checkout")[TARGET], BOOTSTRAP in world.env("checkout")) == (ON_DNS, False)
+
+
+def test_a_restart_writes_nothing_and_takes_nothing_back() -> None:
+    world = on_xds(World())
+    again = World(after=world).start()
+    # Nobody was asked yet, and later nobody answers.
+    assert again.writes_in(LONG) == []
+    tell(again, SERVES)
+    assert again.writes_in(LONG) == []
+    tell(again, Seen("10.0.0.1 does not answer", plaintext=True))
+    again.run(LONG)
+    assert again.env("checkout")[TARGET] == ON_XDS
+    assert again.standing("checkout") == ("Configured", "Configured")
+
+
+def test_clients_that_come_and_go_write_nothing() -> None:
+    world = on_xds(World())
+    for number in range(5):
+        connected = frozenset({Node("shop", f"checkout-{number}")})
+        tell(world, Seen("", plaintext=True, tls=True, connected=connected))
+        assert world.writes_in(LONG) == []
+
+
+def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> None:
+    world = on_xds(World(), "ready")
+    assert world.env("checkout")[TARGET] == ON_DNS
+    assert world.standing("checkout") == ("Refused", "XdsNoAuthority")
+    # Told once of the workload, and once of the object.
+    assert world.refusals("XdsNoAuthority") == 2
+    assert world.writes_in(300.0) == []
+    world.server.authorities.add("shop")
+    world.run(15.0)
+    assert world.env("checkout")[TARGET] == ON_XDS
+    assert world.run(LONG).standing("checkout") == ("Configured", "Configured")
+
+
+def test_two_clients_of_one_object_go_their_own_ways() -> None:
+    world = World()
+    world.server.put(make.deployment("legacy", client="orders"))
+    on_xds(world)
+    assert (world.env("checkout")[TARGET], world.env("legacy")[TARGET]) == (ON_XDS, ON_DNS)
+    assert world.standing("legacy") == ("Configured", "StaysOnDns")
+    assert world.status()["xds"]["workloads"] == {"moved": 1, "onDns": 1}

@@ -248,10 +248,13 @@ class Metrics(ProcessMetrics):
         """A Kubernetes Event was not posted."""
         self._dropped.inc()
 
-    def looked_aside(self, complete: bool, rejected: int) -> None:
-        """The look-aside balancer was asked: whether all of it has answered, and how many clients refuse something."""
+    def looked_aside(self, complete: bool) -> None:
+        """The look-aside balancer was asked: whether all of it has answered, and serves."""
         self._looks.labels("complete" if complete else "incomplete").inc()
-        self._rejected.set(rejected)
+
+    def clients_reject(self, count: int) -> None:
+        """So many clients refuse what the look-aside balancer sends them."""
+        self._rejected.set(count)
 
     def watch_rollouts(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
         """Read the number of unfinished rollouts, and of workloads that wait for one to end, whenever somebody asks."""

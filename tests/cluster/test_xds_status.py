@@ -118,7 +118,7 @@ def test_the_command_shows_who_is_connected_and_fails_while_something_is_not_rea
     assert f"{served.namespace}/orders is Ready" in text
     assert "  on xDS     1 of 1 client workloads; 1 connected" in text
     served.kubectl("scale", "deployment/orders", "--replicas=0")
-    served.wait_condition("Ready", "False", within=ROLLOUT)
+    served.wait_condition("Ready", "False", "NoEndpoints", within=ROLLOUT)
     found = status()
     assert (found.exit_code, "is not Ready (NoEndpoints)" in found.stdout) == (1, True)
     assert status("nobody").exit_code == 2

@@ -53,7 +53,8 @@ def used(metrics: Metrics) -> Metrics:
     metrics.synced(True)
     metrics.permissions_missing([("pods", "list")])
     metrics.watch_restarted()
-    metrics.looked_aside(complete=True, rejected=2)
+    metrics.looked_aside(complete=True)
+    metrics.clients_reject(2)
     metrics.loop_lagged(0.5)
     return metrics
 

@@ -27,8 +27,11 @@ PATIENCE: Final = 10.0
 class Listener(Protocol):
     """What is told about each look; `metrics` is the one that listens."""
 
-    def looked_aside(self, complete: bool, rejected: int) -> None:
-        """All replicas were asked: whether each has answered, and how many clients refuse something."""
+    def looked_aside(self, complete: bool) -> None:
+        """All replicas were asked: whether each has answered, and serves."""
+
+    def clients_reject(self, count: int) -> None:
+        """So many clients refuse something."""
 
 
 class Replicas(Protocol):
@@ -70,30 +73,27 @@ class Following:
 
     async def _follow(self) -> None:
         """Until no object is on xDS any more."""
-        if not any_on_xds(self._view):
-            self._take({})
-            return
-        async with self._replicas() as replicas:
-            while any_on_xds(self._view):
-                answers = await replicas.read()
-                self._digest(answers, asyncio.get_running_loop().time())
-                await asyncio.sleep(EVERY)
+        if any_on_xds(self._view):
+            async with self._replicas() as replicas:
+                while any_on_xds(self._view):
+                    answers = await replicas.read()
+                    self._digest(answers, asyncio.get_running_loop().time())
+                    await asyncio.sleep(EVERY)
         self._take({})
 
     def _take(self, seen: Mapping[Ref, Seen]) -> None:
         if keys := take(self._view, seen):
             self._enqueue(keys)
+        self._listener.clients_reject(len({one.client for what in seen.values() for one in what.rejections}))
 
     def _digest(self, answers: Answers, now: float) -> None:
         """Take what was answered; what was known stays while something is wrong that may be over in a moment."""
         problem = trouble(answers)
         self._troubled = (now if self._troubled is None else self._troubled) if problem else None
-        seen = merge(answers, refs_on_xds(self._view))
-        rejected = {rejection.client for one in seen.values() for rejection in one.rejections}
-        self._listener.looked_aside(not problem, len(rejected))
+        self._listener.looked_aside(not problem)
         if self._troubled is not None and self._view.seen and now - self._troubled < PATIENCE:
             return
-        self._take(self._lingering(seen, now))
+        self._take(self._lingering(merge(answers, refs_on_xds(self._view)), now))
         if problem != self._problem:
             self._problem = problem
             logger.log(logging.WARNING if problem else logging.INFO, "%s", problem or "the look-aside balancer serves")

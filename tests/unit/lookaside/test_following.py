@@ -87,10 +87,14 @@ class Replicas:
 
 class Listener:
     def __init__(self) -> None:
-        self.looks: list[tuple[bool, int]] = []
+        self.looks: list[bool] = []
+        self.rejecting = 0
 
-    def looked_aside(self, complete: bool, rejected: int) -> None:
-        self.looks.append((complete, rejected))
+    def looked_aside(self, complete: bool) -> None:
+        self.looks.append(complete)
+
+    def clients_reject(self, count: int) -> None:
+        self.rejecting = count
 
 
 def follow(view: View, replicas: Replicas, *acts: Callable[[], object]) -> tuple[list[set[Key]], Listener]:
@@ -128,21 +132,21 @@ def test_asked_every_other_second_and_what_is_equal_is_passed_on_once() -> None:
     due, listener = follow(view, replicas)
     assert [round(later - at, 3) for at, later in zip(replicas.asked, replicas.asked[1:], strict=False)] == [EVERY] * 2
     assert due == [{STATUS, CLIENT}]
-    assert listener.looks == [(True, 2)] * 3
+    assert (listener.looks, listener.rejecting) == ([True] * 3, 2)
     assert view.seen[ORDERS].connected == {Node("shop", "x")}
     assert set(view.seen) == {ORDERS}
 
 
 def test_it_begins_and_ends_with_the_objects_on_xds() -> None:
-    view, replicas = view_of(make.gbs()), Replicas(answers(a=page()))
-    due, _ = follow(
+    view, replicas = view_of(make.gbs()), Replicas(answers(a=page(rejected=(("shop", "x", "no"),))))
+    due, listener = follow(
         view,
         replicas,
         lambda: view.apply("grpcbalancedservices", "MODIFIED", newer(ON_XDS, rv=2)),
         lambda: view.apply("grpcbalancedservices", "MODIFIED", newer(make.gbs(), rv=3)),
     )
     assert due == [{STATUS}, {STATUS}]
-    assert view.seen == {}
+    assert (view.seen, listener.rejecting) == ({}, 0)
     assert len(replicas.asked) in (2, 3)
 
 
@@ -152,7 +156,7 @@ def test_a_replica_that_is_silent_is_told_and_counted(caplog: pytest.LogCaptureF
     away = [answers(a="is away")] * int(PATIENCE / EVERY + 1)
     due, listener = follow(view, Replicas(answers(a=page()), *away, answers(a=page())), *[lambda: None] * 2)
     assert due == [{STATUS, CLIENT}] * 3
-    assert [complete for complete, _ in listener.looks] == [True] + [False] * 6 + [True] * 2
+    assert listener.looks == [True] + [False] * 6 + [True] * 2
     assert [record.getMessage() for record in caplog.records] == [
         "the look-aside balancer serves",
         f"replica {A} of the look-aside balancer is away",
@@ -164,7 +168,7 @@ def test_a_replica_that_is_silent_for_a_moment_is_not_told_of() -> None:
     view = clients()
     due, listener = follow(view, Replicas(answers(a=page("x")), answers(a="is away"), Answers(), answers(a=page("x"))))
     assert due == [{STATUS, CLIENT}]
-    assert [complete for complete, _ in listener.looks] == [True, False, False]
+    assert listener.looks == [True, False, False]
     # But an object that is new meanwhile is not taken to be served.
     view = view_of()
     replicas = Replicas(answers(a="is away"))

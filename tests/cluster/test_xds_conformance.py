@@ -13,7 +13,7 @@ import pytest
 
 from lab import Cluster
 from lab.images import LANGUAGES
-from lab.install import install_xds
+from lab.install import NAMESPACE, install_xds
 from lab.records import Recorder, Rpc, per_pod
 from lab.rest import Rest, path
 from tests.kit import xds
@@ -150,7 +150,7 @@ def test_every_channel_of_a_process_is_balanced(language: str, several: Story) -
 
 
 @pytest.fixture(scope="module")
-def idle(stage: Stage, cluster: Cluster, api: Rest) -> Iterator[Story]:
+def idle(stage: Stage, api: Rest) -> Iterator[Story]:
     """Clients whose channels are idle between two RPCs; meanwhile the only server is replaced by another one."""
     shop = stage.shop
     env = {"SERVICE": "PAYMENTS", "INTERVAL_MS": "4000", "IDLE_TIMEOUT_MS": "1000"}
@@ -158,18 +158,22 @@ def idle(stage: Stage, cluster: Cluster, api: Rest) -> Iterator[Story]:
         story.until_made(1, story.start)
 
         def is_idle(language: str) -> bool:
-            node = story.stage.pod(language)
-            return not any(
-                told["node"] == node and any(asked["names"] for asked in told["asked"])
-                for told in xds.clients(cluster, api)
-            )
+            return story.stage.pod(language) not in who_asks(api)
 
-        story.until_seen("an idle channel asks for nothing", is_idle, 20)
+        story.until_seen("an idle channel asks for nothing", is_idle, 30)
         shop.kubectl("rollout", "restart", "deployment/payments")
         shop.wait_rolled_out("payments")
         new = ready_pods(shop, "payments")
         story.until("use of the new server only", lambda rpcs: per_pod(rpcs[-2:]).keys() == new, 30)
         yield story.over()
+
+
+def who_asks(api: Rest) -> set[str]:
+    """Pods of clients that ask the look-aside balancer for anything now."""
+    names = [f"{pod['metadata']['name']}:8080" for pod in xds.pods(api)]
+    pages = [api.get(path("v1", "pods", NAMESPACE, name, "proxy/debug/clients")) for name in names]
+    told = [client for page in pages for client in page["clients"]]
+    return {client["node"] for client in told if any(asked["names"] for asked in client["asked"])}
 
 
 def test_a_channel_that_was_idle_asks_anew(language: str, idle: Story) -> None:

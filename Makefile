@@ -12,7 +12,7 @@ PRIVATE := $(if $(filter 1 true True TRUE yes Yes YES,$(USE_EXISTING_CLUSTER)),,
 # The same with the images of all languages.
 PRIVATE_ALL := $(subst --no-cluster,--no-cluster --all-examples,$(PRIVATE))
 
-.PHONY: help demo demo-local test test-full test-unit lint fmt lab bench bench-dataplane bench-xds docs crd lock clean
+.PHONY: help demo demo-local test test-full test-xds test-unit lint fmt lab bench bench-dataplane bench-xds docs crd lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,12 @@ test: $(STAMP) ## what every change must pass: pure logic, then a real cluster (
 
 test-full: $(STAMP) ## all of it, with every fault and every language (an hour)
 	@$(if $(ARGS),,for module in examples/go tests/bench/xds/streams; do (cd $$module && go vet ./... && go test ./...) || exit 1; done)
+	@$(BIN)/python -m tests.bench.xds.generator
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS)
+
+test-xds: $(STAMP) ## what clients of four languages do on xDS, whatever happens to servers and to the balancer (4 minutes)
+	@$(BIN)/python -m tests.bench.xds.generator
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS) tests/cluster/test_xds_conformance*.py
 
 test-unit: $(STAMP) ## only the tests that need no cluster, in seconds
 	@$(BIN)/pytest -m "not cluster and not slow and not full" $(ARGS)

@@ -56,7 +56,8 @@ func startServer(t *testing.T, pod string, listener net.Listener, variables map[
 		t.Fatal(e.err())
 	}
 	ip, _, _ := net.SplitHostPort(listener.Addr().String())
-	echov1.RegisterEchoServer(server, &echoServer{pod: pod, podIP: ip, served: newServed(pod, io.Discard)})
+	echo := &echoServer{pod: pod, podIP: ip, served: newServed(pod, io.Discard), faults: newFaults(e)}
+	echov1.RegisterEchoServer(server, echo)
 	return startServing(t, server, listener, deadline)
 }
 
@@ -101,7 +102,7 @@ func (r *recording) Write(line []byte) (int, error) {
 	if bytes.IndexByte(line, '\n') != len(line)-1 {
 		r.t.Errorf("not one line in one write: %q", line)
 	}
-	if r.start == nil {
+	if r.start == nil || bytes.HasPrefix(line, []byte(`{"start":`)) { // one for each service
 		var first startLine
 		if err := decoder.Decode(&first); err != nil {
 			r.t.Errorf("first line %s: %v", line, err)

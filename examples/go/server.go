@@ -53,6 +53,14 @@ type echoServer struct {
 // faults are RPCs that a server answers with UNAVAILABLE on purpose: the first ones, and then every nth; 0 for none.
 type faults struct{ first, every int64 }
 
+func newFaults(e *env) faults {
+	const want = "a whole number of RPCs"
+	return faults{
+		first: e.number("FAIL_FIRST", 0, math.MaxInt64, want),
+		every: e.number("FAIL_EVERY", 0, math.MaxInt64, want),
+	}
+}
+
 func (f faults) hit(number int64) bool {
 	return number <= f.first || f.every > 0 && number%f.every == 0
 }
@@ -80,15 +88,11 @@ func runServer(ctx context.Context, e *env, out io.Writer) error {
 		return err
 	}
 	pod := e.text("POD_NAME", hostname)
-	const want = "a whole number of RPCs"
 	echo := &echoServer{
 		pod:    pod,
 		podIP:  e.text("POD_IP", ""),
 		served: newServed(pod, out),
-		faults: faults{
-			first: e.number("FAIL_FIRST", 0, math.MaxInt64, want),
-			every: e.number("FAIL_EVERY", 0, math.MaxInt64, want),
-		},
+		faults: newFaults(e),
 	}
 	address := e.text("LISTEN", ":5000")
 	grace := e.millis("SHUTDOWN_GRACE_MS", 20*time.Second)

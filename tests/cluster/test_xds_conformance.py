@@ -6,14 +6,16 @@ Each story happens once, to clients of all languages at the same time; each test
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import pytest
 
 from lab import Cluster
 from lab.images import LANGUAGES
-from lab.install import install_xds
+from lab.install import NAMESPACE, install_xds
 from lab.records import Recorder, Rpc, per_pod
 from lab.rest import Rest, path
 from tests.kit import xds
@@ -28,6 +30,9 @@ pytestmark = [
     pytest.mark.usefixtures("examples"),
     pytest.mark.parametrize("language", LANGUAGES),
 ]
+
+
+_CLIENTS = "proxy/debug/clients"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +53,14 @@ def stage(cluster: Cluster, api: Rest) -> Iterator[Stage]:
 
 @contextlib.contextmanager
 def more_clients(shop: Shop, name: str, env: Mapping[str, str]) -> Iterator[Story]:
-    """Clients of `payments` too, for a while; their story."""
+    """Clients of `payments` too, for a while; their story, which begins when all have called it."""
     target = f"xds:///payments.{shop.namespace}:5000"
     shop.create(*clients(shop, name, {"GRPC_PAYMENTS_TARGET": target, **env}))
     with Recorder(shop.cluster, shop.namespace, "part=client") as recorder:
-        yield Story(Stage(shop, recorder, name))
+        stage, pods = Stage(shop, recorder, name), ready_pods(shop, "payments")
+        late = stage.late(lambda language: pods <= per_pod(stage.rpcs(language)).keys(), ROLLOUT)
+        assert late == set(), "these have not called"
+        yield Story(stage)
     for language in LANGUAGES:
         shop.delete("Deployment", f"{name}-{language}")
 
@@ -121,27 +129,26 @@ def several(stage: Stage) -> Iterator[Story]:
     """Clients with two channels to one service and one to another; a pod comes to the former."""
     shop = stage.shop
     with more_clients(shop, "several", {"SERVICE": "ORDERS,ORDERS,PAYMENTS"}) as story:
-        orders = ready_pods(shop, "orders")
-        story.until("calls", lambda rpcs: len(per_pod(rpcs)) > len(orders), ROLLOUT)
         new = grow(shop)
 
-        def used(rpcs: list[Rpc]) -> bool:
-            return all(new <= per_pod(calls).keys() for calls in by_channel(rpcs)[:2])
+        def used(language: str) -> bool:
+            return all(new <= per_pod(rpcs).keys() for rpcs in by_channel(story, language)[:2])
 
-        story.until("use of a new pod by both channels", used, AT_ONCE)
+        story.until_seen("use of a new pod by both channels", used, AT_ONCE)
         story.until_made(150, time.time())
         yield story.over()
 
 
-def by_channel(rpcs: list[Rpc]) -> list[list[Rpc]]:
-    """RPCs of a client that calls over three channels in turn."""
+def by_channel(story: Story, language: str) -> list[list[Rpc]]:
+    """RPCs of a client that calls over three channels in turn, from its first one on."""
+    rpcs = story.rpcs(language, since=0.0)
     return [rpcs[number::3] for number in range(3)]
 
 
 def test_every_channel_of_a_process_is_balanced(language: str, several: Story) -> None:
     several.judge(language)
     orders, payments = (ready_pods(several.stage.shop, app) for app in ("orders", "payments"))
-    first, second, other = by_channel(several.rpcs(language))
+    first, second, other = by_channel(several, language)
     for channel in (first, second):
         shares = per_pod(channel[-len(orders) * 8 :])
         assert shares.keys() == orders
@@ -149,26 +156,50 @@ def test_every_channel_of_a_process_is_balanced(language: str, several: Story) -
     assert per_pod(other).keys() == payments
 
 
+class Asking:
+    """Which clients ask the look-aside balancer for anything, as time goes on. Use as a context manager."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        # By node: whether it asked for anything, each time that this was another thing than before.
+        self.seen: defaultdict[str, list[bool]] = defaultdict(list)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with Rest(self._cluster.kubeconfig) as api:
+            urls = [path("v1", "pods", NAMESPACE, f"{pod['metadata']['name']}:8080", _CLIENTS) for pod in xds.pods(api)]
+            while not self._stopping.wait(0.1):
+                told = [client for url in urls for client in api.get(url)["clients"]]
+                asking = {client["node"] for client in told if any(asked["names"] for asked in client["asked"])}
+                for node in asking | self.seen.keys():
+                    if self.seen[node][-1:] != [node in asking]:
+                        self.seen[node].append(node in asking)
+
+
 @pytest.fixture(scope="module")
-def idle(stage: Stage, cluster: Cluster, api: Rest) -> Iterator[Story]:
+def idle(stage: Stage) -> Iterator[Story]:
     """Clients whose channels are idle between two RPCs; meanwhile the only server is replaced by another one."""
     shop = stage.shop
     env = {"SERVICE": "PAYMENTS", "INTERVAL_MS": "4000", "IDLE_TIMEOUT_MS": "1000"}
-    with more_clients(shop, "idle", env) as story:
-        story.until_made(1, story.start)
-
-        def is_idle(language: str) -> bool:
-            node = story.stage.pod(language)
-            return not any(
-                told["node"] == node and any(asked["names"] for asked in told["asked"])
-                for told in xds.clients(cluster, api)
-            )
-
-        story.until_seen("an idle channel asks for nothing", is_idle, 20)
+    with Asking(shop.cluster) as asking, more_clients(shop, "idle", env) as story:
         shop.kubectl("rollout", "restart", "deployment/payments")
         shop.wait_rolled_out("payments")
         new = ready_pods(shop, "payments")
         story.until("use of the new server only", lambda rpcs: per_pod(rpcs[-2:]).keys() == new, 30)
+
+        def has_asked_anew(language: str) -> bool:
+            return asking.seen[story.stage.pod(language)][:3] == [True, False, True]
+
+        story.until_seen("it asks for nothing, and anew", has_asked_anew, 10)
         yield story.over()
 
 

@@ -92,8 +92,10 @@ def refusing(cluster: Cluster, api: Rest) -> Iterator[tuple[Story, dict[str, lis
     ads.say(bad=False)
     shop.create(*clients(shop, address=ads.address))
     with Recorder(cluster, shop.namespace, "part=client") as recorder:
-        story = Story(Stage(shop, recorder))
-        story.until("calls to both servers", lambda rpcs: len(per_pod(rpcs)) == 2, ROLLOUT)
+        stage = Stage(shop, recorder)
+        late = stage.late(lambda language: len(per_pod(stage.rpcs(language))) == 2, ROLLOUT)
+        assert late == set(), "these have not called all servers"
+        story = Story(stage)
         ads.say(bad=True)
         story.until_seen("a refusal", lambda language: bool(ads.refused_by(story.stage.pod(language))), 20)
         said = {language: ads.refused_by(story.stage.pod(language)) for language in LANGUAGES}

@@ -93,8 +93,9 @@ class Story:
 
     def judge(self, language: str) -> None:
         """Raise AssertionError if a client was late for anything, or if one of its RPCs failed."""
-        assert self._late[language] == []
-        assert failures(self.rpcs(language)) == []
+        late, failed = self._late[language], failures(self.rpcs(language))
+        assert not late, late
+        assert not failed, failed
 
 
 def clients(

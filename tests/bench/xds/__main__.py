@@ -18,6 +18,7 @@ from typing import Any, Final
 import click
 
 from lab import Lab, LabError
+from lab.images import LANGUAGES
 from lab.install import install_operator, install_xds, provide_images
 from lab.rest import LOST, Rest
 from tests.bench.show import Say, begin, show
@@ -59,7 +60,7 @@ def _measure(parts: Sequence[str], cells: Sequence[Cell], changes: int, size: pi
         "failed": {},
     }
     with Lab(keep=folder_of("bench-xds")) as lab, Rest(lab.kubeconfig) as api:
-        provide_images(lab, pickup.LANGUAGES)
+        provide_images(lab, LANGUAGES if "pickup" in parts else ())
         lab.import_image(generator.image())
         install_operator(lab)
         install_xds(lab)

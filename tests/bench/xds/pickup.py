@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,9 +19,12 @@ from tests.kit.shop import Shop
 from .apart import ApartWatch, Tally
 from .figures import Calls, Kind, of_kind, pickup
 
-# Those of Go are fast enough not to dominate what is measured; one of Python would need a core for that.
-KINDS: Final = (Kind("go", True, 1000), Kind("go", False, 50), Kind("python", True, 200), Kind("python", False, 50))
-LANGUAGES: Final = ("go", "python")
+# Those of Go are fast enough not to dominate what is measured; one of Python would need a core for that. A group runs
+# at the same time: all of them together would need more cores than two.
+GROUPS: Final = (
+    (Kind("go", True, 1000), Kind("go", False, 50), Kind("python", True, 200), Kind("python", False, 50)),
+    (Kind("node", True, 200), Kind("node", False, 50), Kind("java", True, 200), Kind("java", False, 50)),
+)
 _NAMESPACE: Final = "bench-pickup"
 _SERVICE: Final = "orders"
 # Seconds within which clients on xDS, and those on DNS, use a new pod, or something is wrong.
@@ -53,22 +56,25 @@ class Size:
 class Pickup:
     """One service with real pods, and its clients."""
 
-    def __init__(self, shop: Shop, calls: Tally, endpoints: ApartWatch, size: Size, say: Say) -> None:
-        self._shop, self._calls, self._endpoints, self._size, self._say = shop, calls, endpoints, size, say
+    def __init__(
+        self, shop: Shop, kinds: Sequence[Kind], calls: Tally, endpoints: ApartWatch, size: Size, say: Say
+    ) -> None:
+        self._shop, self._kinds, self._calls, self._endpoints = shop, kinds, calls, endpoints
+        self._size, self._say = size, say
 
     def start(self) -> None:
         """Create servers and clients, and wait until each client has made calls in the way it is to."""
         self._shop.create(
             objects.balanced(_SERVICE, **xds.OPEN, server={"maxConnectionAge": f"{AGE}s"}),
             programs.server("go", _SERVICE, _SERVICE, replicas=self._size.first),
-            *(_client(kind) for kind in KINDS if not kind.xds),
+            *(_client(kind) for kind in self._kinds if not kind.xds),
         )
         self._shop.wait_configured(_SERVICE, within=START)
-        self._shop.create(*(xds.on_xds(_client(kind), _NAMESPACE) for kind in KINDS if kind.xds))
-        self._shop.wait_rolled_out(_SERVICE, *(kind.name for kind in KINDS), within=START)
+        self._shop.create(*(xds.on_xds(_client(kind), self._shop.namespace) for kind in self._kinds if kind.xds))
+        self._shop.wait_rolled_out(_SERVICE, *(kind.name for kind in self._kinds), within=START)
         self._await_ready(self._size.first)
         pods = set(self._endpoints.ready)
-        self._wait(lambda: all(self._use(kind, pods) for kind in KINDS), START, "every client calls every server")
+        self._wait(lambda: all(self._use(kind, pods) for kind in self._kinds), START, "every client calls every server")
 
     def scale(self) -> dict[str, dict[str, Any]]:
         """All rounds of pods that come and go; figures by client."""
@@ -87,7 +93,7 @@ class Pickup:
         left = {pod: at for pod, at in self._endpoints.left_at.items() if at >= start}
         return {
             kind.name: pickup(kind, self._of(kind, made, start), all_ if kind.xds else dns, left, self._size.pods)
-            for kind in KINDS
+            for kind in self._kinds
         }
 
     def _scale_out(self) -> dict[str, float]:
@@ -110,7 +116,7 @@ class Pickup:
         self._say(f"  rolled out after {time.time() - start:.0f} s; old pods end")
         wait_pods(self._shop.api, self._shop.url("Pod"), f"app={_SERVICE}", self._size.rolled, START)
         time.sleep(_CALM)
-        found = {kind.name: self._of(kind, made, start) for kind in KINDS}
+        found = {kind.name: self._of(kind, made, start) for kind in self._kinds}
         return {
             name: {
                 "rpcs": calls.made,
@@ -129,7 +135,7 @@ class Pickup:
 
     def _await_used(self, pods: Mapping[str, float] | set[str], within: float, *, xds_only: bool) -> None:
         """Wait until clients use pods. What does not come in time is missing in the figures."""
-        kinds = [kind for kind in KINDS if kind.xds or not xds_only]
+        kinds = [kind for kind in self._kinds if kind.xds or not xds_only]
         try:
             self._wait(lambda: all(self._use(kind, set(pods)) for kind in kinds), within, "clients use new pods")
         except AssertionError as error:
@@ -163,14 +169,23 @@ def _client(kind: Kind) -> Object:
 
 def measure(lab: Lab, api: Rest, size: Size, say: Say) -> dict[str, Any]:
     """Figures of all clients, and what was done."""
-    api.create(path("v1", "namespaces"), {"metadata": {"name": _NAMESPACE}})
-    shop = Shop(lab, api, _NAMESPACE)
-    with Tally(lab, _NAMESPACE, [kind.name for kind in KINDS]) as calls, ApartWatch(shop) as endpoints:
-        run = Pickup(shop, calls, endpoints, size, say)
+    kinds = {name: found for group in GROUPS for name, found in _measure(lab, api, group, size, say).items()}
+    return {"kinds": kinds}
+
+
+def _measure(lab: Lab, api: Rest, kinds: Sequence[Kind], size: Size, say: Say) -> dict[str, Any]:
+    namespace = f"{_NAMESPACE}-{kinds[0].language}"
+    api.create(path("v1", "namespaces"), {"metadata": {"name": namespace}})
+    shop = Shop(lab, api, namespace)
+    with Tally(lab, namespace, [kind.name for kind in kinds]) as calls, ApartWatch(shop) as endpoints:
+        run = Pickup(shop, kinds, calls, endpoints, size, say)
         run.start()
-        say(f"{len(KINDS)} clients run; pods come and go, {size.rounds} times {size.each}")
-        kinds = run.scale()
+        say(f"{', '.join(kind.name for kind in kinds)} run; pods come and go, {size.rounds} times {size.each}")
+        found = run.scale()
         say(f"a rolling update of {size.rolled} pods")
         rolled = run.roll()
-    api.delete(path("v1", "namespaces", "", _NAMESPACE))
-    return {"kinds": {name: found | {"rollout": rolled[name]} for name, found in kinds.items()}}
+    url = path("v1", "namespaces", "", namespace)
+    api.delete(url)
+    # What ends must not take part in what comes next.
+    api.wait(url, lambda _: False, within=START, what=f"{namespace} gone", missing=True)
+    return {name: figures | {"rollout": rolled[name]} for name, figures in found.items()}

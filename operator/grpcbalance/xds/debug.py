@@ -68,7 +68,7 @@ class Told(_Model):
     agent: str
     version: str
     zone: str
-    slowed: int
+    slowed: int = 0
     tolerated: tuple[str, ...]
     downgraded: tuple[Downgraded, ...]
     asked: tuple[Asked, ...]

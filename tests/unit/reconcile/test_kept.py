@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpcbalance.kept import kept_text
 from grpcbalance.names import ANNOTATION_KEPT, ANNOTATION_OWNER_UID, ANNOTATION_UNREFERENCED, PLURAL
+from grpcbalance.observe import balanced
 from tests.unit import factories as make
 
 from .server import Write
@@ -13,6 +18,17 @@ from .world import LONG, World, shop
 NAME = "orders-headless"
 OPEN: dict[str, Any] = {"discovery": "XDS", "allowedClients": {"namespaces": {"from": "All"}}}
 KEPT = '{"allowedClients":{"namespaces":{"from":"All"}}}'
+# The target of a client by DNS keeps every Service that there ever was.
+TARGETS = {
+    f"T{number}": f"dns:///{name}.shop.svc.cluster.local.:5000" for number, name in enumerate((NAME, "one", "two"))
+}
+CHANGES = st.one_of(
+    st.fixed_dictionaries({"serviceName": st.sampled_from(["one", "two", NAME])}),
+    st.fixed_dictionaries({"discovery": st.sampled_from(["DNS", "XDS"])}),
+    st.fixed_dictionaries({"client": st.sampled_from([{"policy": "LeastRequest"}, {"maxRequests": 7}, {}])}),
+    st.fixed_dictionaries({"allowedClients": st.sampled_from([OPEN["allowedClients"], {}])}),
+    st.sampled_from(["toggle", "restart"]),
+)
 
 
 def of_services(writes: list[Write]) -> list[str]:
@@ -97,4 +113,37 @@ def test_under_a_new_name_one_service_alone_keeps_it() -> None:
     world.run(LONG)
     assert notes_of(world, "other")[ANNOTATION_KEPT] == KEPT
     assert ANNOTATION_KEPT not in notes_of(world)
+    assert world.writes_in(LONG) == []
+
+
+@given(st.lists(st.tuples(CHANGES, st.sampled_from([0.0, 0.05, 0.5, 70.0])), max_size=10))
+@settings(max_examples=60, deadline=None)
+def test_whatever_people_do_in_the_end_the_wanted_service_alone_keeps_what_the_spec_says(
+    steps: list[tuple[Any, float]],
+) -> None:
+    world = World()
+    world.server.put(make.gbs(**OPEN), make.deployment("by-hand", containers=[make.container(env=make.env(**TARGETS))]))
+    world.start()
+    spec: dict[str, Any] = {**OPEN}
+    for change, pause in steps:
+        there = world.server.has(PLURAL, "orders")
+        if change == "restart":
+            world.start()
+        elif change == "toggle" and there:
+            world.server.remove(PLURAL, "orders")
+        elif change == "toggle":
+            world.server.put(make.gbs(**spec))
+        elif there:
+            spec |= change
+            world.spec(PLURAL, "orders", **change)
+        world.run(pause)
+    world.run(LONG)
+    kept = {
+        one["metadata"]["name"]: one["metadata"]["annotations"].get(ANNOTATION_KEPT)
+        for one in world.server.all("services")
+    }
+    if world.server.has(PLURAL, "orders"):
+        one = balanced(world.server.get(PLURAL, "orders"))
+        assert kept.pop(one.service_name) == kept_text(one.spec)
+        assert set(kept.values()) <= {None}
     assert world.writes_in(LONG) == []

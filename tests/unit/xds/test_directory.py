@@ -149,6 +149,12 @@ def test_after_a_restart_a_service_without_object_goes_on_with_what_was_kept() -
     assert not world.directory.lets_in(ORDERS, "elsewhere")
 
 
+def test_after_a_restart_a_spec_that_cannot_be_read_counts_as_what_was_kept_of_the_former_one() -> None:
+    world = World(make.gbs(client={"policy": "Fair"}, allowedClients=SAME), make.headless(kept=KEPT))
+    assert policy(world) == "PickFirst"
+    assert world.directory.lets_in(ORDERS, "elsewhere")
+
+
 def test_what_was_kept_does_not_undo_what_is_known() -> None:
     world = World(*orders("10.1.0.1", allowedClients=SAME))
     world.drop(make.gbs())

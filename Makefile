@@ -25,19 +25,18 @@ demo-local: $(STAMP) ## the same idea without a cluster: three servers, one clie
 
 test: $(STAMP) ## what every change must pass: pure logic, then a real cluster (20 minutes)
 	@$(if $(ARGS),,for module in examples/go tests/bench/xds/streams; do (cd $$module && go vet ./... && go test ./...) || exit 1; done)
-	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest -m "not full" $(ARGS)
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest -m "not full and not xds" $(ARGS)
 
-test-full: $(STAMP) ## all of it, with every fault and every language (an hour)
+test-full: $(STAMP) ## the same with every fault and every language (an hour)
 	@$(if $(ARGS),,for module in examples/go tests/bench/xds/streams; do (cd $$module && go vet ./... && go test ./...) || exit 1; done)
-	@$(BIN)/python -m tests.bench.xds.generator
-	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS)
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest -m "not xds" $(ARGS)
 
-test-xds: $(STAMP) ## what clients of four languages do on xDS, whatever happens to servers and to the balancer (4 minutes)
+test-xds: $(STAMP) ## what clients of four languages do on xDS, whatever happens to servers and to the balancer
 	@$(BIN)/python -m tests.bench.xds.generator
-	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest $(ARGS) tests/cluster/test_xds_conformance*.py
+	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/pytest -m xds $(ARGS)
 
 test-unit: $(STAMP) ## only the tests that need no cluster, in seconds
-	@$(BIN)/pytest -m "not cluster and not slow and not full" $(ARGS)
+	@$(BIN)/pytest -m "not cluster and not slow and not full and not xds" $(ARGS)
 
 lint: $(STAMP) ## style, types, import contracts, YAML, Go, generated files
 	@$(BIN)/ruff check --quiet $(CODE)

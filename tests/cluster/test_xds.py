@@ -15,7 +15,7 @@ from tests.kit import objects, programs, xds
 from tests.kit.shop import ROLLOUT, Shop
 
 # What every change has to keep is in test_xds_migration.
-pytestmark = [pytest.mark.cluster, pytest.mark.full]
+pytestmark = [pytest.mark.cluster, pytest.mark.xds]
 
 LANGUAGES = ("go", "python")
 

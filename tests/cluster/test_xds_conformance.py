@@ -26,7 +26,7 @@ from .conftest import new_namespace
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.full,
+    pytest.mark.xds,
     pytest.mark.usefixtures("examples"),
     pytest.mark.parametrize("language", LANGUAGES),
 ]

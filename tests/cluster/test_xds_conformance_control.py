@@ -24,7 +24,7 @@ from tests.kit.stage import RETURN, Stage, Story, balanced, clients, grow, serve
 
 from .conftest import new_namespace
 
-pytestmark = [pytest.mark.cluster, pytest.mark.full, pytest.mark.usefixtures("examples")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xds, pytest.mark.usefixtures("examples")]
 
 each_language = pytest.mark.parametrize("language", LANGUAGES)
 _CROWD = 1000

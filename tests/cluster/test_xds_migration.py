@@ -18,7 +18,7 @@ from .test_lifecycle import target
 pytestmark = pytest.mark.cluster
 
 TARGET, BOOTSTRAP = "GRPC_ORDERS_TARGET", "GRPC_XDS_BOOTSTRAP_CONFIG"
-LANGUAGES = [pytest.param("go"), pytest.param("python", marks=pytest.mark.full)]
+LANGUAGES = [pytest.param("go"), pytest.param("python", marks=pytest.mark.xds)]
 
 
 def serve(shop: Shop, **spec: Any) -> None:
@@ -150,7 +150,7 @@ def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
     assert gone["spec"]["template"]["spec"].get("volumes") == before
 
 
-@pytest.mark.full
+@pytest.mark.xds
 def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop, authority: bytes) -> None:
     assert authority
     serve(shop, discovery="XDS")

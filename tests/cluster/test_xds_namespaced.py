@@ -16,7 +16,7 @@ from tests.kit import objects, programs, xds
 from tests.kit.failures import folder_of
 from tests.kit.shop import Shop
 
-pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab, pytest.mark.full]
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab, pytest.mark.xds]
 
 NAMESPACE = "shop"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{XDS_DEPLOYMENT}"

@@ -17,7 +17,7 @@ from lab.rest import Object, Rest
 from tests.kit import objects, programs, xds
 from tests.kit.shop import ROLLOUT, Shop
 
-pytestmark = [pytest.mark.cluster, pytest.mark.full, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xds, pytest.mark.timeout(600)]
 
 CLIENT = {"grpcbalance.dev/client": "orders"}
 # The operator's own target goes to a variable that no program reads: the tests' has the usual name.

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lab import LabError
 from lab.existing import is_wanted
 from tests.kit.failures import folder_of
+
+# What takes long on a busy machine is not wrong: speed is measured in benchmarks.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Fixtures whose value is a cluster, the one that a test breaks first.
 CLUSTERS = ("own_lab", "lab", "cluster", "bare_cluster")

@@ -15,7 +15,7 @@ def test_worst_cases() -> None:
     assert Setting(10, 30, drops=True).worst == 41
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(age=st.integers(1, 300), floor=st.integers(1, 60), pods=st.integers(1, 8), drops=st.booleans())
 def test_nothing_is_slower_than_the_worst_case(age: int, floor: int, pods: int, drops: bool) -> None:
     setting = Setting(age, floor, drops=drops)

@@ -27,7 +27,7 @@ OWN_TARGET = [
 
 @example(steps=HELD)
 @example(steps=OWN_TARGET)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.lists(st.tuples(actions, pauses), max_size=12))
 def test_where_the_operator_is_at_rest_nothing_is_foretold(steps: list[tuple[Action, float]]) -> None:
     people = begin([])

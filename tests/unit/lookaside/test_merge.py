@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpcbalance.lookaside.merge import (
@@ -106,7 +106,6 @@ PAGES = st.builds(
 ANSWERS = st.dictionaries(st.sampled_from("ab"), PAGES | st.just("is away"), max_size=2)
 
 
-@settings(deadline=None)
 @given(ANSWERS)
 def test_whatever_they_answer_nobody_is_forgotten_and_no_problem_is_overlooked(told: dict[str, Page | str]) -> None:
     seen = merge(answers(**told), [ORDERS])[ORDERS]

@@ -17,7 +17,7 @@ from typing import Any
 from .api import Reason
 from .kinds import BY_KIND
 from .model import Container, Record, Role, Workload
-from .names import ANNOTATION_CONTAINERS, ANNOTATION_INJECTED, SIDECARS, value_hash
+from .names import ANNOTATION_CONTAINERS, ANNOTATION_INJECTED, BOOTSTRAP, POD_NAME, SIDECARS, ZONE, value_hash
 from .optin import Problem
 from .patch import merge_patch
 from .values import Value, digest
@@ -107,10 +107,18 @@ def entries(workload: Workload, wanted: Wanted) -> dict[tuple[str, str], Entry]:
         ours = recorded(workload.record, name)
         for variable, value in variables.items() if container else ():
             state = entry(container, ours.get(variable), variable, digest(value))  # type: ignore[arg-type]  # the loop is empty without a container
-            # Somebody applies our old value as their own by now; theirs wins, as any other would.
-            taken_over = state is Entry.STALE and (name, variable) in workload.co_owned
-            states[name, variable] = Entry.FOREIGN if taken_over else state
+            # Somebody may apply our old value as their own by now; theirs wins, as any other would.
+            claimed = (name, variable) in workload.co_owned
+            if state is Entry.CURRENT and not claimed and variable == BOOTSTRAP and _too_early(container):
+                state = Entry.STALE
+            states[name, variable] = Entry.FOREIGN if claimed and state is Entry.STALE else state
     return states
+
+
+def _too_early(container: Container | None) -> bool:
+    """Whether the bootstrap stands before what it refers to: the kubelet expands `$(NAME)` of earlier entries only."""
+    names = [variable.name for variable in container.env] if container else []
+    return any(name in names[names.index(BOOTSTRAP) :] for name in (POD_NAME, ZONE))
 
 
 def carries(workload: Workload, wanted: Wanted) -> bool:

@@ -18,17 +18,24 @@ from .desired import Resolution
 from .inject import Entry
 from .lookaside.seen import Seen
 from .model import Workload
-from .names import ANNOTATION_XDS, BOOTSTRAP_FILE
+from .names import ANNOTATION_XDS, BOOTSTRAP, BOOTSTRAP_FILE, CALL_CREDENTIALS
 from .optin import OptIn, Problem
-from .values import Value
+from .values import PROOF, Value
 
+# By what a client finds the look-aside balancer and proves who it is; one for all services that a container calls.
+SHARED: Final = (BOOTSTRAP, CALL_CREDENTIALS, PROOF)
 _PLAINTEXT: Final = "plaintext"
-# Said of a client that stays on DNS and is configured as such.
+# Said of clients that stay on DNS, and are configured as such.
 STAYS: Final = Problem(
     Reason.STAYS_ON_DNS,
     'stays on DNS. Once its program has xDS in it (Go: import _ "google.golang.org/grpc/xds"; Java: dependency '
     "io.grpc:grpc-xds; Node.js: require('@grpc/grpc-js-xds').register(); Python: as it is), annotate it "
     f"{ANNOTATION_XDS}: ready",
+)
+NOT_OPEN: Final = Problem(
+    Reason.STAYS_ON_DNS,
+    "stays on DNS: in plain text nobody can tell who asks, so only services that let in everybody are served; set "
+    "spec.allowedClients.namespaces.from to All, or let it connect over TLS",
 )
 
 
@@ -40,24 +47,22 @@ class Move:
     plaintext: bool
 
 
-def move(workload: Workload, opt_in: OptIn, resolution: Resolution, balancer: Balancer) -> Move | None:
-    """What a client is given to be on xDS; None when it is, or stays, on DNS."""
-    if resolution.discovery != "XDS" or opt_in.xds is None:
+def move(workload: Workload, opt_in: OptIn, resolution: Resolution, balancer: Balancer) -> Move | Problem | None:
+    """What a client is given to be on xDS; None when all are on DNS, a Problem says why this one is."""
+    if resolution.discovery != "XDS":
         return None
+    if opt_in.xds is None:
+        return STAYS
     plaintext = balancer.plaintext or opt_in.xds == _PLAINTEXT
+    if plaintext and not resolution.open_to_all:
+        return NOT_OPEN
     target = {resolution.target_variable: resolution.target}
     entries = balancer.entries(workload.ref.namespace, plaintext=plaintext)
     return Move({**resolution.client_variables, **target, **entries}, plaintext)
 
 
-def barred(workload: Workload, wanted: inject.Wanted, plan: Move, resolution: Resolution) -> Problem | None:
+def barred(workload: Workload, wanted: inject.Wanted) -> Problem | None:
     """What only people can mend."""
-    if plan.plaintext and not resolution.open_to_all:
-        why = (
-            "in plain text nobody can tell who asks, so only services that let in everybody are served: set "
-            "spec.allowedClients.namespaces.from to All, or serve over TLS"
-        )
-        return Problem(Reason.XDS_NOT_OPEN, why)
     for container in wanted:
         found = workload.container(container)
         if found is not None and any(variable.name == BOOTSTRAP_FILE for variable in found.env):
@@ -74,12 +79,15 @@ def _foreign(workload: Workload, wanted: inject.Wanted) -> Iterator[tuple[str, s
     return (key for key, state in inject.entries(workload, wanted).items() if state is Entry.FOREIGN)
 
 
-def awaited(seen: Seen | None, *, plaintext: bool) -> Problem | None:
-    """What a client waits for before it is pointed at the look-aside balancer."""
+def awaited(seen: Seen | None, *, plaintext: bool, held: bool) -> Problem | None:
+    """What a client waits for before it is pointed at the look-aside balancer. `held`: others that were are lost."""
     if seen is None:
         return Problem(Reason.XDS_NOT_ASKED, "the look-aside balancer was not asked yet")
     if seen.problem:
         return Problem(Reason.XDS_NOT_SERVING, seen.problem)
+    if held:
+        why = "clients that were moved before are not connected to the look-aside balancer; mend those first"
+        return Problem(Reason.XDS_NOT_CONNECTED, why)
     if plaintext and not seen.plaintext:
         why = "not every replica of the look-aside balancer serves in plain text: kubectl apply -k manifests/xds/both"
         return Problem(Reason.XDS_NOT_SERVING, why)

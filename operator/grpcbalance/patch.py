@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .kinds import BY_KIND
-from .model import Workload
+from .model import Container, Workload
 from .names import ANNOTATION_INJECTED, BOOTSTRAP, POD_NAME, PROOF_PATH, PROOF_VOLUME, ZONE
 from .values import PROOF, FieldRef, Proof, Value
 
@@ -24,8 +24,7 @@ def merge_patch(
     """
     containers = []
     for container in workload.containers:
-        ours = record.get(container.name, {})
-        change = _container_patch(upserts.get(container.name, {}), deletes.get(container.name, ()), ours)
+        change = _container_patch(container, upserts.get(container.name, {}), deletes.get(container.name, ()))
         if change:
             containers.append({"name": container.name, **change})
     text = json.dumps(record, separators=(",", ":"), sort_keys=True) if record else None
@@ -43,23 +42,25 @@ def mounts_proof(kind: str, patch: Mapping[str, Any]) -> bool:
     return any("projected" in volume for volume in volumes)
 
 
-def _container_patch(upserts: Mapping[str, Value], deletes: Iterable[str], record: Mapping[str, str]) -> dict[str, Any]:
-    """What changes of one container; `record` is what is ours afterwards."""
-    proofs = [value for value in upserts.values() if isinstance(value, Proof)]
-    mounts: list[dict[str, Any]] = [proof.mount() for proof in proofs]
-    names = _ordered(upserts, record)
-    env: list[dict[str, Any]] = [_entry(name, upserts[name]) for name in names if name in upserts]
-    order = [{"name": name} for name in names] if _refers(upserts) else []
+def _container_patch(container: Container, upserts: Mapping[str, Value], deletes: Sequence[str]) -> dict[str, Any]:
+    """What changes of one container."""
+    env = [_entry(name, value) for name, value in upserts.items() if not isinstance(value, Proof)]
+    mounts: list[dict[str, Any]] = [value.mount() for value in upserts.values() if isinstance(value, Proof)]
+    order: list[str] = []
+    if _refers(upserts):
+        order = [name for name in _ordered(container, [entry["name"] for entry in env]) if name not in deletes]
+        # The API server wants the entries of a patch in the order that the patch asks for.
+        env.sort(key=lambda entry: order.index(entry["name"]))
     for name in deletes:
         if name == PROOF:
             mounts.append({"mountPath": PROOF_PATH, "$patch": "delete"})
         else:
             env.append({"name": name, "$patch": "delete"})
-    parts = {"$setElementOrder/env": order, "env": env, "volumeMounts": mounts}
+    parts = {"$setElementOrder/env": [{"name": name} for name in order], "env": env, "volumeMounts": mounts}
     return {key: value for key, value in parts.items() if value}
 
 
-def _entry(name: str, value: Value) -> dict[str, Any]:
+def _entry(name: str, value: str | FieldRef) -> dict[str, Any]:
     return {"name": name, **({"valueFrom": value.source()} if isinstance(value, FieldRef) else {"value": value})}
 
 
@@ -68,14 +69,17 @@ def _refers(upserts: Mapping[str, Value]) -> bool:
     return BOOTSTRAP in upserts or any(isinstance(value, FieldRef) for value in upserts.values())
 
 
-def _ordered(upserts: Mapping[str, Value], record: Mapping[str, str]) -> list[str]:
-    """Our variables that are written or referred to, each after those that it refers to.
+def _ordered(container: Container, written: list[str]) -> list[str]:
+    """All variables of a container as they are to stand: new ones first, the bootstrap after what it refers to.
 
-    The API server wants the entries of a patch in the order that the patch asks for.
+    All the others stay as they are among each other: the user's may refer to each other, too.
     """
-    references = [name for name in (POD_NAME, ZONE) if name in record]
-    others = [name for name, value in upserts.items() if isinstance(value, str) and name != BOOTSTRAP]
-    return [*references, *([BOOTSTRAP] if BOOTSTRAP in record else []), *others]
+    there = [variable.name for variable in container.env if variable.name != PROOF]
+    names = list(dict.fromkeys([*(name for name in written if name not in there), *there]))
+    last = max((names.index(name) for name in (POD_NAME, ZONE) if name in names), default=-1)
+    if BOOTSTRAP in written and names.index(BOOTSTRAP) < last:
+        names.insert(last, names.pop(names.index(BOOTSTRAP)))
+    return names
 
 
 def _volumes(

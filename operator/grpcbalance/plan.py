@@ -41,7 +41,6 @@ _REFUSALS = frozenset(
         Reason.NAMESPACE_NOT_ALLOWED,
         Reason.API_REFUSED,
         Reason.CONTESTED,
-        Reason.XDS_NOT_OPEN,
         Reason.XDS_NO_AUTHORITY,
     }
 )

@@ -16,6 +16,7 @@ from .failures import failed_rollouts
 from .inject import Entry, choose_containers
 from .lookaside.seen import Seen
 from .model import Ref, Role, ServiceSnapshot, Workload, WorkloadRef
+from .names import xds_host
 from .optin import OptIn, Problem, read_opt_in
 from .values import Value, digest
 
@@ -30,6 +31,8 @@ class ServiceState:
     servers_settled: bool
     failed: tuple[WorkloadRef, ...] = ()
     seen: Seen | None = None
+    # Its status tells of clients that were moved to xDS and are not connected.
+    unconnected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def service_state(snapshot: ServiceSnapshot, cluster_domain: str) -> ServiceStat
         serving=serving(snapshot, resolution),
         failed=failed_rollouts(snapshot),
         seen=snapshot.seen,
+        unconnected=f'"reason":"{Reason.XDS_NOT_CONNECTED}"' in snapshot.balanced.status,
         servers_settled=all(_server_settled(server, resolution) for server in snapshot.servers),
     )
 
@@ -110,7 +114,7 @@ def read_roles(
 ) -> list[RoleState]:
     """Every role that the annotations ask for, server first. A role with a problem is not acted on."""
     roles = [_checked(role, workload) for role in _roles(workload, opt_in, states, situation)]
-    return _without_clashes(roles)
+    return _together(_without_clashes(roles), workload)
 
 
 def _roles(
@@ -180,12 +184,11 @@ def _client_part(
     if isinstance(chosen, Problem):
         return RoleState(state.ref, Role.CLIENT, problem=chosen)
     move = migration.move(workload, opt_in, resolution, situation.balancer)
-    if move is not None:
+    if isinstance(move, migration.Move):
         part = RoleState(state.ref, Role.CLIENT, chosen, move.values)
-        problem = migration.barred(workload, part.wanted, move, resolution)
+        problem = migration.barred(workload, part.wanted)
         return replace(part, problem=problem or _awaited(workload, part, state, resolution, situation, move))
-    stays = migration.STAYS if resolution.discovery == "XDS" else None
-    part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables, configured=stays)
+    part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables, configured=move)
     return replace(part, problem=_awaited(workload, part, state, resolution, situation))
 
 
@@ -209,7 +212,10 @@ def _awaited(
     if not state.servers_settled and situation.waited < situation.server_wait:
         why = "servers are configured first, so that new pods will be noticed"
         return Problem(Reason.WAITING_FOR_SERVERS, why)
-    return migration.awaited(state.seen, plaintext=move.plaintext) if move else None
+    if move is None:
+        return None
+    new = xds_host(state.ref.name, state.ref.namespace) not in workload.hosts
+    return migration.awaited(state.seen, plaintext=move.plaintext, held=state.unconnected and new)
 
 
 def _target(part: RoleState, resolution: Resolution) -> str:
@@ -217,10 +223,25 @@ def _target(part: RoleState, resolution: Resolution) -> str:
 
 
 def _points_there(workload: Workload, part: RoleState, resolution: Resolution) -> bool:
-    """Whether every container already has the target: then a change of other values needs no waiting."""
-    target = (resolution.target_variable, digest(_target(part, resolution)))
+    """Whether every container already calls the target in the same way: other values need no waiting."""
+    way = (resolution.target_variable, *migration.SHARED)
+    wanted = {(name, digest(value)) for name, value in (part.variables or {}).items() if name in way}
     containers = (workload.container(name) for name in part.containers)
-    return all(found is not None and target in {(v.name, v.digest) for v in found.env} for found in containers)
+    return all(found is not None and wanted <= {(v.name, v.digest) for v in found.env} for found in containers)
+
+
+def _together(parts: list[RoleState], workload: Workload) -> list[RoleState]:
+    """A container has one bootstrap for all services that it calls: it changes for all of them, or not yet."""
+    blocked = next((p for p in parts if p.problem and xds_host(p.ref.name, p.ref.namespace) in workload.hosts), None)
+    if blocked is None:
+        return parts
+    why = Problem(Reason.PENDING, f"waits for {blocked.ref.name}, which the same containers call by xDS in another way")
+    return [replace(p, problem=why) if p.problem is None and _changes_the_way(workload, p) else p for p in parts]
+
+
+def _changes_the_way(workload: Workload, part: RoleState) -> bool:
+    states = inject.entries(workload, part.wanted)
+    return any(state is Entry.STALE for (_, name), state in states.items() if name in migration.SHARED)
 
 
 def _checked(part: RoleState, workload: Workload) -> RoleState:

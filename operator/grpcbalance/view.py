@@ -21,6 +21,7 @@ from .model import (
     Namespace,
     Ref,
     Role,
+    Rollout,
     Service,
     ServiceKey,
     ServiceSnapshot,
@@ -30,7 +31,7 @@ from .model import (
     WorkloadKey,
     WorkloadRef,
 )
-from .names import PLURAL
+from .names import PLURAL, xds_host
 from .optin import named_roles
 from .slots import Slots
 from .versions import Versions
@@ -263,7 +264,7 @@ class View:
             balanced=balanced,
             wanted=self.services.get(Ref(ref.namespace, balanced.service_name)) if balanced else None,
             owned=owned,
-            referenced=self._referenced(balanced),
+            referenced=self.services.get(Ref(ref.namespace, balanced.service_ref or "")) if balanced else None,
             slices=tuple(self.slices[name] for name in sorted(self._slices[ref])),
             servers=tuple(self.workloads[name] for name in sorted(self._servers[ref])),
             clients=clients,
@@ -283,18 +284,17 @@ class View:
             return namespace == ref.namespace
         return lets_in(balanced, namespace, self.namespaces.get(namespace))
 
-    def _referenced(self, balanced: Balanced | None) -> Service | None:
-        if balanced is None or balanced.service_ref is None:
-            return None
-        return self.services.get(Ref(balanced.ref.namespace, balanced.service_ref))
-
     def endangered_by(self, workload: Workload) -> Iterator[Ref]:
-        """GrpcBalancedServices, present or gone, of which this workload provides pods that others call.
+        """GrpcBalancedServices, present or gone, of which this workload provides pods that others call by DNS.
 
-        Judged by what clients see: our live Services, their selectors, and whose templates name their hosts.
+        Judged by what clients see: our live Services, their selectors, and whose templates name their hosts. Who is
+        moved to xDS has pods on DNS until its rollout is complete.
         """
         labels, namespace = set(workload.labels), workload.ref.namespace
         for owner in sorted(ref for ref in self._owned if ref.namespace == namespace):
             services = [self.services[name] for name in sorted(self._owned[owner])]
-            if any(set(s.selector) <= labels and self._hosts[observe.host_of(s)] - {workload.ref} for s in services):
+            on_xds = (self.workloads[ref] for ref in self._hosts[xds_host(owner.name, namespace)])
+            moving = {other.ref for other in on_xds if other.rollout is not Rollout.COMPLETE}
+            callers = [(self._hosts[observe.host_of(s)] | moving) - {workload.ref} for s in services]
+            if any(set(s.selector) <= labels and by for s, by in zip(services, callers, strict=True)):
                 yield owner

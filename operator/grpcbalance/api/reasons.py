@@ -125,8 +125,6 @@ class Reason(StrEnum):
     """The client waits until an annotated server declares the port, or a serviceRef confirms it."""
     STAYS_ON_DNS = "StaysOnDns"
     """The object has discovery XDS; this client is configured, for DNS, until it is annotated grpcbalance.dev/xds."""
-    XDS_NOT_OPEN = "XdsNotOpen"
-    """The client would connect in plain text, over which only services that let in everybody are served."""
     XDS_NO_AUTHORITY = "XdsNoAuthority"
     """The client's namespace lacks the certificate by which it would know the look-aside balancer."""
     WAITING_FOR_SERVERS = "WaitingForServers"

@@ -68,7 +68,7 @@ class Waits:
             self._contests.note_contested(workload)
         if reasons & {Reason.CONTESTED, Reason.RESTORING}:
             return self._contests.verdict(workload).wait
-        return _HELD_AGAIN if Reason.UNSAFE_ROLLOUT in reasons else None
+        return _HELD_AGAIN if reasons & {Reason.UNSAFE_ROLLOUT, Reason.XDS_NOT_CONNECTED} else None
 
     def _for_servers(self, ref: WorkloadRef) -> float:
         now = self._c.clock.monotonic()

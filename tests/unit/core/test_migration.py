@@ -123,15 +123,87 @@ def test_nobody_is_moved_to_a_service_without_endpoints() -> None:
     assert reasons(decide_in("checkout", *READY[:2], moved)) == ["TargetNotServing"]
 
 
-def test_plain_text_is_for_services_that_let_in_everybody() -> None:
+@pytest.mark.parametrize("client", [MOVING, annotate(CONFIGURED_CLIENT, xds="plaintext")], ids=["new", "on DNS"])
+def test_plain_text_is_for_services_that_let_in_everybody(client: Raw) -> None:
     objects = (make.gbs(discovery="XDS"), SERVER, make.serving())
+    stays = make.roll(injected("checkout", *objects, client, seen=SERVES) if client is MOVING else client)
+    assert env(stays) == env(CONFIGURED_CLIENT)
+    (finding,) = decide_in("checkout", *objects, stays, seen=SERVES).findings
+    assert (finding.state, str(finding.reason)) == ("Configured", "StaysOnDns")
+    assert "allowedClients" in finding.message
+    # Narrowed later, it goes back: the balancer would tell its new pods nothing.
+    back = injected("checkout", *objects, make.roll(on_xds(MOVING)), seen=SERVES)
+    assert env(back) == env(CONFIGURED_CLIENT)
+
+
+AWAY = Seen("nobody answers")
+SECURE = (make.gbs(discovery="XDS", **OPEN), SERVER, make.serving())
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "seen", "situation"),
+    [
+        (READY_CLIENT, "plaintext", Seen("", tls=True), {}),
+        (READY_CLIENT, "ready", Seen("", tls=True), {"balancer": make.balancer(plaintext=True)}),
+        (READY_CLIENT, "ready", AWAY, {"balancer": make.balancer(service="other.mesh")}),
+        (MOVING, "ready", Seen("", plaintext=True), {}),
+    ],
+    ids=["plaintext", "credentials", "service", "tls"],
+)
+def test_another_way_to_the_balancer_has_to_be_there_first(
+    was: Raw, now: str, seen: Seen, situation: dict[str, Any]
+) -> None:
+    moved = annotate(make.roll(on_xds(was, *SECURE)), xds=now)
+    decision = decide_in("checkout", *SECURE, moved, seen=seen, **situation)
+    assert (decision.patch, reasons(decision)) == (None, ["XdsNotServing"])
+
+
+def test_the_way_changes_for_all_services_of_a_container_or_not_yet() -> None:
+    payments = (make.server("payments"), make.serving("payments"))
+    both = annotate(READY_CLIENT, client="orders,payments")
+    there = (*SECURE, make.gbs("payments", discovery="XDS"), *payments)
+    moved = annotate(make.roll(on_xds(both, *there, waited=300.0)), xds="plaintext")
+    # Its object is gone, so nobody can tell what would become of it.
+    decision = decide_in("checkout", *SECURE, *payments, moved, seen=SERVES, waited=300.0)
+    assert (decision.patch, reasons(decision)) == (None, ["Pending", "ServiceMissing"])
+    assert "payments" in decision.findings[0].message
+
+
+def test_no_other_client_is_moved_while_one_that_was_is_lost() -> None:
+    lost = {"conditions": [{"type": "ClientsConfigured", "status": "False", "reason": "XdsNotConnected"}]}
+    objects = (make.gbs(discovery="XDS", status=lost, **OPEN), SERVER, make.serving())
     decision = decide_in("checkout", *objects, annotate(CONFIGURED_CLIENT, xds="plaintext"), seen=SERVES)
-    (finding,) = decision.findings
-    assert (decision.patch, finding.state, str(finding.reason)) == (None, "Refused", "XdsNotOpen")
-    # Narrowed later, it is told of, and nothing is ripped out.
+    assert (decision.patch, reasons(decision)) == (None, ["XdsNotConnected"])
+    # What may mend the lost one is written.
+    moved = annotate(make.roll(on_xds(MOVING)), xds="ready")
+    assert decide_in("checkout", *objects, moved, seen=SERVES).patch is not None
+
+
+def test_servers_are_held_while_a_client_that_is_moved_has_pods_on_dns() -> None:
+    faster = make.gbs(discovery="XDS", server={"maxConnectionAge": "1m"}, **OPEN)
+    moving = on_xds(annotate(CONFIGURED_CLIENT, xds="plaintext"))
+    moving["metadata"]["generation"] += 1
+    objects = (faster, SERVER, make.serving(), make.headless())
+    assert reasons(decide_in("orders", *objects, moving, seen=SERVES)) == ["UnsafeRollout"]
+    assert reasons(decide_in("orders", *objects, make.roll(moving), seen=SERVES)) == ["Pending"]
+
+
+def test_a_bootstrap_before_what_it_refers_to_is_put_in_its_place() -> None:
     moved = make.roll(on_xds(MOVING))
-    decision = decide_in("checkout", *objects, moved, seen=SERVES)
-    assert (decision.patch, reasons(decision)) == (None, ["XdsNotOpen"])
+    (app,) = moved["spec"]["template"]["spec"]["containers"]
+    app["env"].sort(key=lambda entry: entry["name"] != BOOTSTRAP)
+    assert order(moved)[0] == BOOTSTRAP
+    mended = order(injected("checkout", *ON_XDS, moved, seen=SERVES))
+    assert mended.index(BOOTSTRAP) > max(mended.index(name) for name in XDS_ONLY - {BOOTSTRAP})
+
+
+def test_a_pods_name_of_the_users_own_comes_before_the_bootstrap_too() -> None:
+    own = {"name": "GRPCBALANCE_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    client = annotate(make.deployment(client="orders", containers=[make.container(env=[own])]), xds="plaintext")
+    moved = on_xds(client)
+    assert order(moved).index(BOOTSTRAP) > order(moved).index("GRPCBALANCE_POD_NAME")
+    gone = injected("checkout", *ON_XDS, annotate(make.roll(moved), client=None), seen=SERVES)
+    assert tidy(gone["spec"]) == tidy(client["spec"])
 
 
 @pytest.mark.parametrize(

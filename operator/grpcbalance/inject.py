@@ -138,10 +138,12 @@ def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
             upserts.setdefault(container, {})[variable] = wanted[container][variable]
     deletes = _removable(workload, wanted) if remove else {}
     conflicts = tuple(key for key, state in states.items() if state is Entry.FOREIGN)
-    if not upserts and not deletes:
+    # A container that was renamed left its part of the record behind.
+    left = remove and not states and any(workload.container(name) is None for name, _ in workload.record)
+    if not upserts and not deletes and not left:
         return Changes(None, False, conflicts)
     record = _next_record(workload, states, wanted, deletes)
-    return Changes(merge_patch(workload, upserts, deletes, record), bool(deletes), conflicts)
+    return Changes(merge_patch(workload, upserts, deletes, record), bool(deletes) or left, conflicts)
 
 
 def fingerprint(wanted: Wanted) -> str:

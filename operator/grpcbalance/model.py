@@ -233,6 +233,8 @@ class Workload:
     `takes_all`, a rolling update may take every pod at once. `failure` is why no pod can be made, if the
     controller says. `progress` are the counts that move while a rollout gets on, None where Kubernetes itself tells of
     one that does not.
+
+    `proof_mounts` are the containers, init containers too, that mount our volume; `spare_proof` is its digest, if none.
     """
 
     ref: WorkloadRef
@@ -260,6 +262,8 @@ class Workload:
     recreates: bool
     takes_all: bool
     failure: str
+    proof_mounts: frozenset[str] = frozenset()
+    spare_proof: str | None = None
 
     def annotation(self, key: str) -> str | None:
         """Value of one of our annotations, or None."""

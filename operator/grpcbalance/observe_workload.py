@@ -23,7 +23,7 @@ from .names import (
 from .observe import Raw, mesh_keys, pairs, ref_of
 from .observe_mesh import http_proxy, native_sidecars
 from .observe_rollout import replacing
-from .values import PROOF, field_digest, proof_digest
+from .values import PROOF, Proof, field_digest, proof_digest
 
 # Bounded as DNS labels are, and begun only where a label may begin: anybody's env is read, of any length, and an
 # unbounded pattern would take minutes for some.
@@ -68,6 +68,8 @@ def workload(kind: str, raw: Raw) -> Workload | None:
         writer=_writer(meta),
         paused=bool(spec.get("paused")),
         min_ready_seconds=spec.get("minReadySeconds", 0),
+        proof_mounts=_frozen(_proof_mounts(template["spec"])),
+        spare_proof=_spare_proof(template["spec"]),
         **replaced._asdict(),
     )
 
@@ -123,6 +125,18 @@ def _env_var(raw: Raw) -> EnvVar:
     # v1 is what the API server fills in.
     known = "fieldPath" in field and field.get("apiVersion", "v1") == "v1"
     return EnvVar(intern(raw["name"]), intern(field_digest(field["fieldPath"])) if known else None)
+
+
+def _proof_mounts(pod: Raw) -> Iterator[str]:
+    for container in (*pod["containers"], *(pod.get("initContainers") or ())):
+        if any(mount["name"] == PROOF_VOLUME for mount in container.get("volumeMounts") or ()):
+            yield container["name"]
+
+
+def _spare_proof(pod: Raw) -> str | None:
+    """Digest of the volume of our volume's name that no container mounts, as the record has it of one that did."""
+    volume = next((v for v in pod.get("volumes") or () if v["name"] == PROOF_VOLUME), None)
+    return None if volume is None or any(_proof_mounts(pod)) else proof_digest(Proof().mount(), volume)
 
 
 def _proofs(raw: Raw, pod: Raw, record: Record) -> Iterator[EnvVar]:

@@ -28,7 +28,7 @@ def merge_patch(
         if change:
             containers.append({"name": container.name, **change})
     text = json.dumps(record, separators=(",", ":"), sort_keys=True) if record else None
-    spec: dict[str, Any] = {"containers": containers, **_volumes(upserts, deletes, record)}
+    spec: dict[str, Any] = {"containers": containers, **_volumes(workload, upserts, deletes, record)}
     template = {"metadata": {"annotations": {ANNOTATION_INJECTED: text}}, "spec": spec}
     return {
         "metadata": {"resourceVersion": workload.resource_version},
@@ -83,13 +83,21 @@ def _ordered(container: Container, written: list[str]) -> list[str]:
 
 
 def _volumes(
+    workload: Workload,
     upserts: Mapping[str, Mapping[str, Value]],
-    deletes: Mapping[str, list[str]],
+    deletes: Mapping[str, Sequence[str]],
     record: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """The pod's volume, with the first container that mounts it, and without it when the last one lets go."""
     wanted = [value for values in upserts.values() for value in values.values() if isinstance(value, Proof)]
     if wanted:
         return {"volumes": [wanted[0].volume()]}
-    gone = any(PROOF in names for names in deletes.values()) and not any(PROOF in names for names in record.values())
-    return {"volumes": [{"name": PROOF_VOLUME, "$patch": "delete"}]} if gone else {}
+    if any(PROOF in names for names in record.values()):
+        return {}
+    let_go = [name for name, names in deletes.items() if PROOF in names]
+    last = bool(let_go) and workload.proof_mounts <= set(let_go)
+    # Of a container that is no more; as it was written, since it may be somebody's by now.
+    spare = any(
+        dict(values).get(PROOF) == workload.spare_proof for _, values in workload.record if PROOF in dict(values)
+    )
+    return {"volumes": [{"name": PROOF_VOLUME, "$patch": "delete"}]} if last or spare else {}

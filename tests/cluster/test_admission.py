@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from grpcbalance.balancer import Balancer
-from grpcbalance.names import BOOTSTRAP, POD_NAME, PROOF_VOLUME
+from grpcbalance.names import BOOTSTRAP, POD_NAME, PROOF_PATH, PROOF_VOLUME
 from grpcbalance.values import Proof
 from lab import Cluster
 from lab.install import NAMESPACE
@@ -23,6 +23,8 @@ from tests.kit.shop import RECORD, Shop
 
 pytestmark = pytest.mark.cluster
 
+# Stands for the namespace of the test.
+HERE = "namespace-of-the-test"
 OURS = {"GRPC_ORDERS_TARGET": "0123456789abcdef"}
 ENV = [
     {"name": "OWN", "value": "user"},
@@ -94,24 +96,25 @@ def recorded(record: Any, **fields: Any) -> Object:
 
 def on_xds(*changed: Object, mount: Object | None = None, volume: Object | None = None) -> Object:
     """What clients over TLS get, with other entries, another mount or another volume."""
-    entries = Balancer().entries("shop", plaintext=False)
+    entries = Balancer().entries(HERE, plaintext=False)
     written = {name: value for name, value in entries.items() if not isinstance(value, Proof)}
     env = [
         {"name": n, **({"value": v} if isinstance(v, str) else {"valueFrom": v.source()})} for n, v in written.items()
     ]
-    names = {entry["name"] for entry in changed}
     patch = recorded(
         {"app": OURS | dict.fromkeys(entries, "0")},
-        env=[*(entry for entry in env if entry["name"] not in names), *changed],
+        env=[*(entry for entry in env if entry["name"] not in {c["name"] for c in changed}), *changed],
         volumeMounts=[Proof().mount() | (mount or {})],
     )
     patch["spec"]["volumes"] = [volume or Proof().volume()]
     return patch
 
 
-def another_balancer(host: str, more: str = "") -> Object:
-    server = f'{{"server_uri":"{host}:18000","channel_creds":[{{"type":"insecure"}}]}}'
-    return on_xds({"name": BOOTSTRAP, "value": f'{{"xds_servers":[{server}{more}],"node":{{}}}}'})
+def bootstrap(old: str, new: str) -> Object:
+    """What clients over TLS get, with something else in the bootstrap."""
+    value = str(Balancer().entries(HERE, plaintext=False)[BOOTSTRAP])
+    assert old in value
+    return on_xds({"name": BOOTSTRAP, "value": value.replace(old, new)})
 
 
 def projected(**source: Object) -> Object:
@@ -128,7 +131,6 @@ ALLOWED: dict[str, Object] = {
     "another container": recorded({"app": OURS, "second": {"GRPC_NEW": "0"}}, name="second", env=[NEW]),
     "what clients on xDS get": on_xds(),
 }
-_OURS_URI = "dns:///grpcbalance-xds.grpcbalance-system.svc.cluster.local."
 DENIED: dict[str, Object] = {
     "image": container(image="evil"),
     "command": container(command=["sh"]),
@@ -153,22 +155,29 @@ DENIED: dict[str, Object] = {
     "the user's variable recorded": recorded({"app": OURS | {"OWN": "0"}}),
     "ours in another container": container("second", env=[{"name": "GRPC_ORDERS_TARGET", "value": "evil"}]),
     "a variable that is not recorded": container(env=[NEW]),
+    "a record of what is not there yet": {
+        "metadata": {"annotations": {RECORD: '{"app":{"GRPC_ORDERS_TARGET":"0123456789abcdef" "LATER":"0"}}'}}
+    },
     "a variable from a secret": recorded(
         WITH_NEW, env=[{"name": "GRPC_NEW", "valueFrom": {"secretKeyRef": {"name": "any", "key": "any"}}}]
     ),
     "a variable that runs code": recorded(
         {"app": OURS | {"NODE_OPTIONS": "0"}}, env=[{"name": "NODE_OPTIONS", "value": "--import=data:evil"}]
     ),
-    "another look-aside balancer": another_balancer("dns:///evil.example"),
-    "one whose name begins like ours": another_balancer("dns:///grpcbalance-xds.grpcbalance-system.svc.evil/x"),
-    "a second look-aside balancer": another_balancer(_OURS_URI, ',{"server_uri":"dns:///evil.example:1"}'),
+    "another look-aside balancer": bootstrap("grpcbalance-xds.grpcbalance-system", "evil.elsewhere"),
+    "one of another domain": bootstrap("cluster.local", "evil.example"),
+    "a second one": bootstrap('"xds_servers":[', '"xds_servers":[{"server_uri":"dns:///evil.example:1"},'),
+    "another one by the same key": bootstrap(
+        '"channel_creds"', '"server_ur\\u0069":"dns:///evil.example:1","channel_creds"'
+    ),
+    "another token": bootstrap(f"{PROOF_PATH}/token", "/var/run/secrets/kubernetes.io/serviceaccount/token"),
+    "authorities": bootstrap('"node":', '"authorities":{"":{}},"node":'),
+    "another namespace": bootstrap(HERE, "other"),
     "a bootstrap from a field": on_xds({"name": BOOTSTRAP, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}),
     "a bootstrap in a file": recorded(
         {"app": OURS | {"GRPC_XDS_BOOTSTRAP": "0"}}, env=[{"name": "GRPC_XDS_BOOTSTRAP", "value": "/evil"}]
     ),
-    "a pod's name from elsewhere": on_xds(
-        {"name": POD_NAME, "valueFrom": {"secretKeyRef": {"name": "any", "key": "any"}}}
-    ),
+    "a pod's name from elsewhere": on_xds({"name": POD_NAME, "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}),
     "another field as the pod's name": on_xds(
         {"name": POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
     ),
@@ -223,7 +232,8 @@ def test_only_env_of_containers_and_the_record_can_be_changed(kind: str, shop: S
     original = shop.api.create(collection, workload(kind))
     patches = {f"template: {name}": around(kind, patch) for name, patch in (ALLOWED | DENIED).items()}
     patches |= {f"object: {name}": by_kind[kind] for name, by_kind in OUTSIDE.items()}
-    verdicts = {name: verdict(thief, "PATCH", url, patch, STRATEGIC) for name, patch in patches.items()}
+    here = json.loads(json.dumps(patches).replace(HERE, shop.namespace))
+    verdicts = {name: verdict(thief, "PATCH", url, patch, STRATEGIC) for name, patch in here.items()}
     allowed = {f"template: {name}" for name in ALLOWED}
     assert verdicts == {name: "" if name in allowed else "grpcbalance-workloads" for name in patches}
     assert shop.api.get(url)["spec"] == original["spec"]

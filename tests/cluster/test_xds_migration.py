@@ -157,7 +157,8 @@ def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop,
     client = programs.client("go", "checkout", "orders")
     client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
     shop.create(client)
-    assert shop.wait_workload("checkout", "XdsNotOpen")["state"] == "Refused"
+    assert "allowedClients" in shop.wait_workload("checkout", "StaysOnDns", within=ROLLOUT)["message"]
+    assert variables(shop)[TARGET] == target(shop)
     shop.merge("GrpcBalancedService", "orders", {"spec": xds.OPEN})
     wait_target(shop, on_xds(shop))
     shop.wait_configured()

@@ -14,6 +14,7 @@ import yaml
 from grpcbalance import permissions
 from grpcbalance.api import parse_spec
 from grpcbalance.api.scalars import FORBIDDEN_VARIABLES
+from grpcbalance.balancer import Balancer
 from grpcbalance.cli.operator import operator_command
 from grpcbalance.cli.settings import variable
 from grpcbalance.kinds import WORKLOADS
@@ -21,6 +22,7 @@ from grpcbalance.names import (
     ANNOTATION_INJECTED,
     ANNOTATION_OWNER_UID,
     AUTHORITY,
+    BOOTSTRAP,
     LABEL_MANAGED_BY,
     LABEL_SERVICE,
     MANAGED_BY,
@@ -243,3 +245,15 @@ def test_the_image_is_the_one_that_is_built() -> None:
     (image,) = kustomization(MANIFESTS / "operator")["images"]
     assert container()["image"] == image["name"]
     assert image == {"name": "grpcbalance/operator", "newTag": "dev"}
+
+
+def test_the_policy_lets_clients_be_told_exactly_what_they_are_told() -> None:
+    policies = [found for found in documents() if found["kind"] == "ValidatingAdmissionPolicy"]
+    (policy,) = [found for found in policies if found["metadata"]["name"] == "grpcbalance-workloads"]
+    said = {variable["name"]: variable["expression"] for variable in policy["spec"]["variables"]}
+    # Of CEL there is no more in it than texts that are put together.
+    parts = re.findall(r"'([^']*)'|(variables\.balancer)|(request\.namespace)|(,)\n", said["bootstraps"])
+    balancer = said["balancer"].strip("'")
+    text = "".join(word or (balancer if ours else "shop" if here else "\n") for word, ours, here, _ in parts)
+    wanted = [Balancer().entries("shop", plaintext=plaintext)[BOOTSTRAP] for plaintext in (True, False)]
+    assert text.split("\n") == wanted

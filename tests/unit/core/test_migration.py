@@ -16,6 +16,8 @@ from tests.unit.core.test_plan import CLIENT, CONFIGURED_CLIENT, READY, SERVER, 
 
 OPEN: Raw = {"allowedClients": {"namespaces": {"from": "All"}}}
 ON_XDS = (make.gbs(discovery="XDS", **OPEN), SERVER, make.serving())
+SECURE = (make.gbs(discovery="XDS", **OPEN), SERVER, make.serving())
+AWAY = Seen("nobody answers")
 SERVES = Seen("", plaintext=True, tls=True)
 MOVING = annotate(CLIENT, xds="plaintext")
 READY_CLIENT = annotate(CLIENT, xds="ready")
@@ -78,6 +80,30 @@ def test_over_tls_a_volume_comes_and_goes_with_the_variables() -> None:
     assert tidy(gone["spec"]) == tidy(CLIENT["spec"])
 
 
+def test_a_volume_that_somebody_else_mounts_stays() -> None:
+    moved = make.roll(on_xds(READY_CLIENT, *SECURE))
+    spec = moved["spec"]["template"]["spec"]
+    spec["initContainers"] = [make.container("init", volumeMounts=spec["containers"][0]["volumeMounts"])]
+    gone = injected("checkout", *SECURE, annotate(moved, client=None), seen=SERVES)
+    left = gone["spec"]["template"]["spec"]
+    assert (len(left["volumes"]), left["containers"][0].get("volumeMounts")) == (1, [])
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_a_renamed_container_left_behind_goes_when_the_client_leaves(edited: bool) -> None:
+    moved = make.roll(on_xds(READY_CLIENT, *SECURE))
+    spec = moved["spec"]["template"]["spec"]
+    spec["containers"] = [make.container("renamed")]
+    if edited:
+        spec["volumes"][0]["projected"]["sources"].pop()
+    gone = injected("checkout", *SECURE, annotate(moved, client=None), seen=SERVES)
+    left = gone["spec"]["template"]
+    assert (bool(left["spec"]["volumes"]), "grpcbalance.dev/injected" in left["metadata"]["annotations"]) == (
+        edited,
+        False,
+    )
+
+
 def test_the_installer_may_choose_plain_text_for_all() -> None:
     moved = on_xds(READY_CLIENT, balancer=make.balancer(plaintext=True))
     assert ":18000" in env(moved)[BOOTSTRAP]
@@ -134,10 +160,6 @@ def test_plain_text_is_for_services_that_let_in_everybody(client: Raw) -> None:
     # Narrowed later, it goes back: the balancer would tell its new pods nothing.
     back = injected("checkout", *objects, make.roll(on_xds(MOVING)), seen=SERVES)
     assert env(back) == env(CONFIGURED_CLIENT)
-
-
-AWAY = Seen("nobody answers")
-SECURE = (make.gbs(discovery="XDS", **OPEN), SERVER, make.serving())
 
 
 @pytest.mark.parametrize(

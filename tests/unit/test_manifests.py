@@ -193,11 +193,11 @@ def test_one_namespace_is_that_of_the_pod() -> None:
     (patch,) = kustomization(NAMESPACED)["patches"]
     assert patch["target"] == {"kind": "Deployment", "name": one("Deployment")["metadata"]["name"]}
     (added,) = yaml.safe_load(patch["patch"])
-    (entry,) = added["value"]
-    assert entry == {
-        "name": variable("namespace"),
-        "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
-    }
+    assert added["value"] == [
+        {"name": variable("namespace"), "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        # That of another one lets nobody from here ask it.
+        {"name": variable("xds_service"), "value": f"grpcbalance-xds.$({variable('namespace')})"},
+    ]
 
 
 def longest_names() -> list[str]:

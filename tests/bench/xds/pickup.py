@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab import Lab
+from lab.endpoints import ApartWatch
+from lab.records import deployment_of
 from lab.rest import Object, Rest, path
-from tests.bench.dataplane.figures import deployment_of
 from tests.bench.dataplane.rollout import AGE
 from tests.bench.dataplane.world import START, wait_pods
 from tests.bench.show import Say
 from tests.kit import objects, programs, xds
 from tests.kit.shop import Shop
 
-from .apart import ApartWatch, Tally
+from .apart import Tally
 from .figures import Calls, Kind, of_kind, pickup
 
 # Those of Go are fast enough not to dominate what is measured; one of Python would need a core for that.
@@ -165,7 +166,7 @@ def measure(lab: Lab, api: Rest, size: Size, say: Say) -> dict[str, Any]:
     """Figures of all clients, and what was done."""
     api.create(path("v1", "namespaces"), {"metadata": {"name": _NAMESPACE}})
     shop = Shop(lab, api, _NAMESPACE)
-    with Tally(lab, _NAMESPACE, [kind.name for kind in KINDS]) as calls, ApartWatch(shop) as endpoints:
+    with Tally(lab, _NAMESPACE, [kind.name for kind in KINDS]) as calls, ApartWatch(lab, _NAMESPACE) as endpoints:
         run = Pickup(shop, calls, endpoints, size, say)
         run.start()
         say(f"{len(KINDS)} clients run; pods come and go, {size.rounds} times {size.each}")

@@ -50,8 +50,8 @@ def _play(ready: Ready) -> None:
         ready.show.heading("From the first change to the last")
         demo.none_failed("whole", since)
     if not ready.cluster.takes_images:
-        left = f"namespace {NAMESPACE}, operator and balancer (`kubectl delete -k manifests`)"
-        ready.show.say(f"left in your cluster: {left}")
+        folders = f"`kubectl delete -k {balancer.FOLDER}`, then `kubectl delete -k manifests`"
+        ready.show.say(f"left in your cluster: namespace {NAMESPACE}, balancer and operator ({folders})")
 
 
 if __name__ == "__main__":

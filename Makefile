@@ -12,13 +12,16 @@ PRIVATE := $(if $(filter 1 true True TRUE yes Yes YES,$(USE_EXISTING_CLUSTER)),,
 # The same with the images of all languages.
 PRIVATE_ALL := $(subst --no-cluster,--no-cluster --all-examples,$(PRIVATE))
 
-.PHONY: help demo demo-local test test-full test-xds test-unit lint fmt lab bench bench-dataplane bench-xds docs crd lock clean
+.PHONY: help demo demo-xds demo-local test test-full test-xds test-unit lint fmt lab bench bench-dataplane bench-xds docs crd lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## watch one pod's load spread over all: cluster, operator, client and servers, from scratch
 	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m examples.demo
+
+demo-xds: $(STAMP) ## DNS and a look-aside balancer side by side: one word moves a client there and back, every number measured
+	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m examples.xds
 
 demo-local: $(STAMP) ## the same idea without a cluster: three servers, one client and a DNS server of our own (needs Go)
 	@$(BIN)/python -m examples.local $(ARGS)

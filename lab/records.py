@@ -78,6 +78,16 @@ def failures(rpcs: Iterable[Rpc]) -> list[Rpc]:
     return [rpc for rpc in rpcs if not rpc.ok or rpc.mismatch]
 
 
+def deployment_of(pod: str) -> str:
+    """Name of the Deployment that a pod is of, by the pod's name."""
+    return pod.rsplit("-", 2)[0]
+
+
+def of_deployment(rpcs: Iterable[Rpc], name: str) -> list[Rpc]:
+    """RPCs of the pods of one Deployment."""
+    return [rpc for rpc in rpcs if deployment_of(rpc.client) == name]
+
+
 class Recorder:
     """Follows the logs of all pods of a namespace that a label selector takes, those that come later too.
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
+from rich import box
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 _BAR: Final = 40
@@ -34,7 +38,8 @@ class Show:
 
     def say(self, text: str) -> None:
         """One line, with the seconds since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self._started:6.1f}s[/dim]  {text}")
+        seconds = f"{time.monotonic() - self._started:6.1f}s"
+        self.console.print(Text.assemble((seconds, "dim"), f"  {text}"), soft_wrap=True)
 
     def output(self, text: str) -> None:
         """Output of a command."""
@@ -47,6 +52,27 @@ class Show:
             share = counts.get(pod, 0) / total
             bar = Text("█" * round(share * _BAR) or "·", style="green" if share else "red")
             self.console.print(Text(f"        {pod:<26}{counts.get(pod, 0):>4} "), bar, sep="", soft_wrap=True)
+
+    def table(self, what: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A small table under what it tells of; the first two columns are words, the others numbers."""
+        self.say(f"{what}:")
+        made = Table(box=box.SIMPLE_HEAD, padding=(0, 2))
+        for number, column in enumerate(columns):
+            made.add_column(column, justify="right" if number > 1 else "left")
+        for row in rows:
+            made.add_row(*row)
+        self.console.print(made)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """A terminal shows that something goes on, below what is printed meanwhile; not within itself."""
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (TextColumn("       "), SpinnerColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            progress.add_task("", total=None)
+            yield
 
     def promise(self, text: str, kept: bool) -> None:
         """A promise and whether it was kept."""

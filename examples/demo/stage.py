@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,13 +20,20 @@ MANIFESTS: Final = Path(__file__).parent / "manifests"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The shop: server Deployment `orders`, client Deployment `checkout`, and their cluster."""
+    """The shop: server Deployment `orders`, Deployments of clients, and their cluster.
+
+    A Deployment of a later file of `shop_files` is there instead of one of the same name. `balanced_file` has the
+    GrpcBalancedService.
+    """
 
     cluster: Cluster
     api: Rest
+    shop_files: Sequence[Path] = (MANIFESTS / "shop.yaml",)
+    balanced_file: Path = MANIFESTS / "orders.yaml"
+    clients: Sequence[str] = ("checkout",)
 
     def prepare(self) -> None:
-        """Create the shop's namespace, server, client and ordinary Service, and wait until they run.
+        """Create the shop's namespace, server, clients and ordinary Service, and wait until they run.
 
         Raises LabError when the namespace is there already: what is in it would spoil the numbers.
         """
@@ -35,13 +42,13 @@ class Stage:
                 f"there is a namespace {NAMESPACE} already: `kubectl delete namespace {NAMESPACE}` removes it"
             )
         self.kubectl("create", "namespace", NAMESPACE)
-        documents = list(yaml.safe_load_all((MANIFESTS / "shop.yaml").read_text()))
-        for document in documents:
-            if document["kind"] == "Deployment":
-                document["spec"]["template"]["spec"]["containers"][0]["image"] = echo_image_name()
-        self.apply(yaml.safe_dump_all(documents))
-        for name in ("orders", "checkout"):
-            wait_rolled_out(self.api, NAMESPACE, name, within=90)
+        self.apply(yaml.safe_dump_all(documents_of(file.read_text() for file in self.shop_files)))
+        for name in ("orders", *self.clients):
+            self.wait_rolled_out(name, 90)
+
+    def wait_rolled_out(self, name: str, within: float) -> None:
+        """Wait until a Deployment of the shop is rolled out and available."""
+        wait_rolled_out(self.api, NAMESPACE, name, within)
 
     def kubectl(self, *args: str, stdin: str | None = None) -> str:
         """kubectl in the shop's namespace."""
@@ -53,7 +60,7 @@ class Stage:
 
     def apply_balanced(self) -> None:
         """Apply the GrpcBalancedService."""
-        self.apply((MANIFESTS / "orders.yaml").read_text())
+        self.apply(self.balanced_file.read_text())
 
     def deployment(self, name: str) -> str:
         """API path of a Deployment of the shop."""
@@ -66,14 +73,10 @@ class Stage:
     def generations(self) -> dict[str, int]:
         """Generation of each Deployment's newest ReplicaSet template: it moves only when pods are rolled."""
         found = {}
-        for name in ("orders", "checkout"):
+        for name in ("orders", *self.clients):
             annotations = self.api.get(self.deployment(name))["metadata"].get("annotations", {})
             found[name] = int(annotations["deployment.kubernetes.io/revision"])
         return found
-
-    def scale(self, replicas: int) -> None:
-        """Scale the servers."""
-        self.kubectl("scale", "deployment/orders", f"--replicas={replicas}")
 
     def server_pods(self) -> list[Object]:
         """Pods of the server that are not on their way out."""
@@ -102,13 +105,23 @@ class Stage:
         """Wait for a state of the GrpcBalancedService."""
         return self.api.wait(self.balanced(), accept, within=within, what=what)
 
-    def wait_pods_gone(self, keep: int, within: float) -> None:
-        """Wait until only `keep` server pods are left, terminating ones included."""
+    def wait_pods_gone(self, keep: int, within: float, selector: str = "app=orders") -> None:
+        """Wait until only `keep` pods are left that a selector takes, terminating ones included."""
         deadline = time.monotonic() + within
-        while len(self.api.items(path("v1", "pods", NAMESPACE), "app=orders")) > keep:
+        while len(self.api.items(path("v1", "pods", NAMESPACE), selector)) > keep:
             if time.monotonic() > deadline:
-                raise AssertionError(f"more than {keep} server pods are left after {within:g} s")
+                raise AssertionError(f"more than {keep} pods ({selector}) are left after {within:g} s")
             time.sleep(0.2)
+
+
+def documents_of(files: Iterable[str]) -> list[Object]:
+    """Objects of manifests, each once, as the last file has it; Deployments with the image of the examples."""
+    found: dict[tuple[str, str], Object] = {}
+    for document in (one for text in files for one in yaml.safe_load_all(text)):
+        if document["kind"] == "Deployment":
+            document["spec"]["template"]["spec"]["containers"][0]["image"] = echo_image_name()
+        found[document["kind"], document["metadata"]["name"]] = document
+    return list(found.values())
 
 
 def _is_ready(pod: Object) -> bool:

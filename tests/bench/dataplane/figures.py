@@ -50,16 +50,6 @@ def by_client(rpcs: Iterable[Rpc]) -> dict[str, list[Rpc]]:
     return dict(found)
 
 
-def deployment_of(pod: str) -> str:
-    """Name of the Deployment that a pod is of, by the pod's name."""
-    return pod.rsplit("-", 2)[0]
-
-
-def of_deployment(rpcs: Iterable[Rpc], name: str) -> list[Rpc]:
-    """RPCs of the pods of one Deployment."""
-    return [rpc for rpc in rpcs if deployment_of(rpc.client) == name]
-
-
 def longest_gap(rpcs: Sequence[Rpc]) -> float:
     """Of one client: the longest time between two successful RPCs, in seconds, by their start."""
     starts = sorted(rpc.start for rpc in rpcs if rpc.ok)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lab.records import deployment_of
 from lab.rest import Object
 from tests.kit.programs import client, server
 
-from .figures import by_client, deployment_of, first_after, last_after, percentiles, timeline
+from .figures import by_client, first_after, last_after, percentiles, timeline
 from .model import Setting, predict
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
 

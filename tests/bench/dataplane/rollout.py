@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.records import Rpc
+from lab.records import Rpc, deployment_of
 from lab.rest import Object
 from tests.kit.programs import client, server
 
-from .figures import by_client, deployment_of, longest_gap, timeline
+from .figures import by_client, longest_gap, timeline
 from .world import START, Row, World, also_balanced, balanced, cluster_ip
 
 # Connections renewed so often keep clients inside their resolution floor nearly always: hard for naive servers.

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab import Cluster
-from lab.records import Recorder, Rpc, per_pod
+from lab.endpoints import EndpointWatch
+from lab.records import Recorder, Rpc, deployment_of, of_deployment, per_pod
 from lab.rest import Object, Rest, path
 from tests.bench.show import Say
 from tests.kit import objects
 from tests.kit.programs import SERVER_OF
 from tests.kit.shop import Shop
 
-from .endpoints import EndpointWatch
-from .figures import by_client, deployment_of, of_deployment
+from .figures import by_client
 
 # Starting dozens of programs at once on a small machine takes its time.
 START: Final = 300.0
@@ -167,7 +167,7 @@ def world(cluster: Cluster, api: Rest, name: str, rows: Sequence[Row], say: Say)
         with (
             Recorder(cluster, name, "part=client") as clients,
             Recorder(cluster, name, "part=server") as servers,
-            EndpointWatch(shop) as endpoints,
+            EndpointWatch(shop.cluster, shop.namespace) as endpoints,
         ):
             yield World(shop, rows, clients, servers, endpoints, say)
     finally:

@@ -1,18 +1,9 @@
-"""Watches endpoints in a process of its own, and keeps of very many RPCs what is asked of them.
-
-A process that reads thousands of lines of logs a second would see an event late, and a late event flatters those who
-are measured from it. `python -m tests.bench.xds.apart KUBECONFIG NAMESPACE` is the other process.
-"""
+"""Keeps of very many RPCs what is asked of them, from the logs as the kubelet has them."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,35 +11,9 @@ from typing import IO, Final, Self
 
 from lab import Lab
 from lab.records import Rpc, failures, parse
-from lab.rest import Rest, path
-from tests.bench.dataplane.endpoints import HEADLESS, EndpointWatch, ready_pods
-from tests.kit.shop import Shop
 
-_URGENT: Final = -10
 # Seconds between two looks at the logs.
 _LOOK: Final = 0.1
-# Longer than any run, in seconds.
-_LONGEST: Final = 3600.0
-
-
-class ApartWatch(EndpointWatch):
-    """An EndpointWatch whose clock is read in the other process."""
-
-    def __init__(self, shop: Shop) -> None:
-        super().__init__(shop)
-        command = [sys.executable, "-m", __name__, str(shop.cluster.kubeconfig), shop.namespace]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        super().__exit__()
-        self._process.wait()
-
-    def _run(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            now, name, pods = json.loads(line)
-            self.note(name, set(pods), now)
 
 
 class Tally:
@@ -134,20 +99,3 @@ class Tail:
         """Let go of the file."""
         if self._file is not None:
             self._file.close()
-
-
-def main(kubeconfig: Path, namespace: str) -> None:
-    """Write a JSON line for each event of a slice of a headless Service: Unix time, its name, its ready pods."""
-    with contextlib.suppress(OSError):  # only root may
-        os.nice(_URGENT)
-    url = path("discovery.k8s.io/v1", "endpointslices", namespace)
-    with Rest(kubeconfig) as api:
-        for kind, item in api.watch(url, {"labelSelector": HEADLESS}, _LONGEST):
-            now = time.time()
-            pods = ready_pods(item) if kind != "DELETED" else ()
-            sys.stdout.write(json.dumps([now, item["metadata"]["name"], sorted(pods)]) + "\n")
-            sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from lab.records import Rpc
-from tests.bench.dataplane.figures import deployment_of, first_after, last_after, percentiles
+from lab.records import Rpc, deployment_of
+from tests.bench.dataplane.figures import first_after, last_after, percentiles
 
 
 @dataclass(frozen=True, slots=True)

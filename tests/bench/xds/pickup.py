@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab import Lab
+from lab.endpoints import ApartWatch
+from lab.records import deployment_of
 from lab.rest import Object, Rest, path
-from tests.bench.dataplane.figures import deployment_of
 from tests.bench.dataplane.rollout import AGE
 from tests.bench.dataplane.world import START, wait_pods
 from tests.bench.show import Say
 from tests.kit import objects, programs, xds
 from tests.kit.shop import Shop
 
-from .apart import ApartWatch, Tally
+from .apart import Tally
 from .figures import Calls, Kind, of_kind, pickup
 
 # Those of Go are fast enough not to dominate what is measured; one of Python would need a core for that. A group runs
@@ -177,7 +178,7 @@ def _measure(lab: Lab, api: Rest, kinds: Sequence[Kind], size: Size, say: Say) -
     namespace = f"{_NAMESPACE}-{kinds[0].language}"
     api.create(path("v1", "namespaces"), {"metadata": {"name": namespace}})
     shop = Shop(lab, api, namespace)
-    with Tally(lab, namespace, [kind.name for kind in kinds]) as calls, ApartWatch(shop) as endpoints:
+    with Tally(lab, namespace, [kind.name for kind in kinds]) as calls, ApartWatch(lab, namespace) as endpoints:
         run = Pickup(shop, kinds, calls, endpoints, size, say)
         run.start()
         say(f"{', '.join(kind.name for kind in kinds)} run; pods come and go, {size.rounds} times {size.each}")

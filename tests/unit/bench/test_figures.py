@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records import Rpc
+from lab.records import Rpc, of_deployment
 from tests.bench.dataplane.figures import (
     by_client,
     first_after,
     last_after,
     longest_gap,
-    of_deployment,
     percentiles,
     spread,
     timeline,

@@ -85,9 +85,9 @@ class Balancer:
         kinds = served_kinds(settings.namespace)
         self.watching: Watching[Concern] = Watching(self.kube, Store(self.view), self._changed, kinds)
         self.health = Health(self._trouble, self.metrics.loop_lagged)
-        pages = {"/debug/clients": lambda: page(self.clients), PATH: self._services_page}
         address = split_address(settings.http_address)
-        self.probes = Probes(self.health, self.metrics.registry, address, pages)
+        pages = {"/debug/clients": lambda: page(self.clients)}
+        self.probes = Probes(self.health, self.metrics.registry, address, pages, {PATH: self._services_page})
         self.metrics.watch(lambda: len(self.clients), self.watching.age)
         # Those that listen; the others wait until all is known.
         self.servers: list[Server] = []

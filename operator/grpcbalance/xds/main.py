@@ -96,7 +96,11 @@ class Balancer:
 
     async def _services_page(self) -> str:
         settings, serves = self.settings, bool(self.servers)
-        ports = Ports(plaintext=serves and bool(settings.plaintext_address), tls=serves and bool(settings.tls_address))
+        ports = Ports(
+            plaintext=serves and bool(settings.plaintext_address),
+            tls=serves and bool(settings.tls_address),
+            mtls=serves and bool(settings.mtls_address),
+        )
         return await services_page(self.clients, self.directory, ports)
 
     def _trouble(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from .model import Balanced, Ref, Workload
 from .optin import Problem, read_opt_in
 from .plan import Decision, Finding, decide
 from .roles import ServiceState, Situation, service_state
-from .told import was_configured
+from .told import was_configured, why_waiting
 from .view import View
 
 
@@ -54,11 +54,16 @@ def tells_of(previous: Mapping[str, Any], balanced: Balanced, resolution: Resolu
 
 
 def remembered(workload: Workload, finding: Finding, previous: Mapping[str, Any]) -> Finding:
-    """Keep a workload configured over a restart of the operator in the middle of the user's own rollout.
+    """What only the stored status knows after a restart of the operator; what it tells shall not change for that.
 
-    Until a rollout has been seen to finish, only the stored status knows that earlier pods carried the values.
-    `previous` is that status, or empty when it speaks of other values.
+    Until a rollout has been seen to finish, it alone knows that earlier pods carried the values; and until the
+    look-aside balancer was asked, why a client waits for it. `previous` is that status, or empty when it speaks of
+    other values.
     """
+    if finding.reason is Reason.XDS_NOT_ASKED:
+        home = finding.service.namespace if finding.service is not None else workload.ref.namespace
+        why = why_waiting(previous, home, workload.ref, finding.role)
+        return finding if why is None else replace(finding, reason=why[0], message=why[1])
     if finding.reason not in (Reason.ROLLING_OUT, Reason.ROLLOUT_FAILED) or workload.settled is not None:
         return finding
     if finding.service is not None and finding.service.namespace != workload.ref.namespace:

@@ -7,6 +7,7 @@ A loop that stalls answers no probe at all, which the kubelet takes for a failur
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 BEAT: Final = 1.0
+_JSON: Final = "application/json; charset=utf-8"
 # A beat this late means that the loop, or the heart itself, stood still.
 STALLED: Final = 30.0
 # Whoever asks for pages shall not keep us from our work: a page is made for this part of the time at most,
@@ -24,6 +26,9 @@ _SHARE: Final = 0.2
 _READERS: Final = 8
 # and take so many seconds at most.
 _PATIENCE: Final = 30.0
+# A page that is polled is answered with as it was made last, up to so many seconds ago, while it may not be made again:
+# who polls waits for a few seconds only.
+_FRESH: Final = 30.0
 
 
 class Health:
@@ -53,37 +58,47 @@ class Health:
 
 
 class _Page:
-    """A page that is made for all who wait for it at once, and after that for nobody for a while."""
+    """A page that is made for all who wait for it at once, and after that for nobody for a while.
 
-    def __init__(self, make: Callable[[], Awaitable[str]], content_type: str) -> None:
-        self._make, self._headers = make, {"Content-Type": content_type}
-        self._readers = 0
+    One that is `polled` answers meanwhile with what it was, and readers at one address keep out only each other.
+    """
+
+    def __init__(self, make: Callable[[], Awaitable[str]], content_type: str, *, polled: bool = False) -> None:
+        self._make, self._headers, self._polled = make, {"Content-Type": content_type}, polled
+        self._readers: Counter[str] = Counter()
         self._turn = asyncio.Lock()
         self._body = b""
         # When making it began, and from when on it may be made again.
         self._began, self._due = float("-inf"), float("-inf")
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer with it, as it was made since the request came."""
-        if self._readers >= _READERS:
+        """Answer with it, as it was made since the request came; if it is polled, as it was a moment ago at most."""
+        reader = request.remote or "" if self._polled else ""
+        if self._readers[reader] >= _READERS:
             return web.Response(status=503, text="too many read this page now\n", headers={"Retry-After": "1"})
-        self._readers += 1
+        self._readers[reader] += 1
         try:
             return await self._send(request, await self._made())
         finally:
-            self._readers -= 1
+            self._readers[reader] -= 1
+            # Drops addresses that nobody reads at.
+            self._readers += Counter()
 
     async def _made(self) -> bytes:
         loop = asyncio.get_running_loop()
         asked = loop.time()
         async with self._turn:
-            if self._began <= asked:
+            if self._began <= asked and not self._will_do(loop.time()):
                 await asyncio.sleep(self._due - loop.time())
                 began = loop.time()
                 self._body = (await self._make()).encode()
                 self._began = began
                 self._due = loop.time() + (loop.time() - began) * (1 / _SHARE - 1)
             return self._body
+
+    def _will_do(self, now: float) -> bool:
+        """Whether what was made last is answered with."""
+        return self._polled and now < self._due and now - self._began < _FRESH
 
     async def _send(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.Response(body=body, headers=self._headers)
@@ -107,11 +122,15 @@ class Probes:
         registry: CollectorRegistry,
         address: tuple[str | None, int],
         pages: Mapping[str, Callable[[], Awaitable[str]]] = MappingProxyType({}),
+        polled: Mapping[str, Callable[[], Awaitable[str]]] = MappingProxyType({}),
     ) -> None:
-        """`pages`: more paths, each with a function that answers with JSON text."""
+        """`pages`: more paths, each with a function that answers with JSON text. `polled`: those that programs read
+        again and again.
+        """
         self._health, self._registry, self._address = health, registry, address
         made = {"/metrics": _Page(self._metrics, CONTENT_TYPE_LATEST)}
-        made |= {path: _Page(content, "application/json; charset=utf-8") for path, content in pages.items()}
+        made |= {path: _Page(content, _JSON) for path, content in pages.items()}
+        made |= {path: _Page(content, _JSON, polled=True) for path, content in polled.items()}
         application = web.Application()
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .api import CONFIGURED
+from .api import CONFIGURED, PENDING, Reason
 from .model import Role, WorkloadRef
 
 
@@ -26,3 +26,15 @@ def was_configured(status: Mapping[str, Any], home: str, workload: WorkloadRef, 
     if not states and listed and status.get("omittedWorkloads"):
         states = {listed[-1]["state"]}
     return CONFIGURED in states
+
+
+def why_waiting(
+    status: Mapping[str, Any], home: str, workload: WorkloadRef, role: Role | None
+) -> tuple[Reason, str] | None:
+    """Reason and message of a workload that waits; None if it is not listed so, or by a reason that is unknown here."""
+    if workload.namespace != home:
+        return None
+    for told in status.get("workloads") or ():
+        if (told["kind"], told["name"], told["role"], told["state"]) == (workload.kind, workload.name, role, PENDING):
+            return (Reason(told["reason"]), told.get("message") or "") if told["reason"] in set(Reason) else None
+    return None

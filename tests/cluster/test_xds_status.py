@@ -131,7 +131,7 @@ def test_without_the_balancer_that_is_told_with_the_fix_and_nobody_is_accused(se
     served.cluster.kubectl(*scale, "--replicas=0")
     try:
         served.wait_balanced(
-            lambda b: "kubectl apply -k manifests/xds" in condition(b, "XdsAccepted")["message"], "the fix", within=90
+            lambda b: "kubectl apply -k manifests/xds" in condition(b, "XdsAccepted")["message"], "the fix", within=120
         )
         told = served.wait_condition("XdsAccepted", "Unknown", "XdsNotServing")
         assert condition(told, "ClientsConfigured")["status"] == "True"

@@ -19,9 +19,10 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks.
 EVERY: Final = 2.0
-# Seconds that a replica may be silent before that is told: one that is replaced stays in the DNS for a moment, and each
-# object on xDS would have its status written for it, twice.
-PATIENCE: Final = 10.0
+# Seconds that a replica may be silent before that is told: one that is replaced stays in the DNS for the half minute
+# that kubeadm's and kind's CoreDNS keep and cache answers, and each object on xDS would have its status written for it,
+# twice.
+PATIENCE: Final = 40.0
 
 
 class Listener(Protocol):

@@ -65,9 +65,14 @@ def trouble(answers: Answers) -> str:
         return f"replica {address} of the look-aside balancer {why}{_more(len(answers.silent))}"
     if not answers.pages:
         return "no replica of the look-aside balancer is known; kubectl apply -k manifests/xds installs it"
-    mute = sorted(address for address, page in answers.pages.items() if not (page.ports.plaintext or page.ports.tls))
+    ports = {address: page.ports for address, page in sorted(answers.pages.items())}
+    mute = [address for address, one in ports.items() if not (one.plaintext or one.tls or one.mtls)]
     if mute:
         return f"replica {mute[0]} of the look-aside balancer serves no clients{_more(len(mute))}; see its log"
+    proving = [address for address, one in ports.items() if not (one.plaintext or one.tls)]
+    if proving:
+        text = f"replica {proving[0]} of the look-aside balancer serves over mutual TLS only{_more(len(proving))}"
+        return f"{text}; the operator moves nobody over that: let it serve in plain text too, or over TLS"
     if not any(_ports(answers)):
         return "replicas of the look-aside balancer serve clients in different ways; wait until all are of one manifest"
     return ""

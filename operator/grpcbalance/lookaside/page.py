@@ -33,6 +33,7 @@ class Ports(_Part):
 
     plaintext: bool
     tls: bool
+    mtls: bool = False
 
 
 class Client(_Part):

@@ -107,6 +107,8 @@ class Reader:
         host = f"[{address}]" if ":" in address else address
         try:
             async with self._session.get(f"http://{host}:{self._port}{PATH}", allow_redirects=False) as response:
+                if response.status == 503:
+                    return f"is asked by too many from here: see who reads {PATH} on port {self._port}"
                 if response.status != 200:
                     return f"answers {response.status}: are operator and balancer of one version?"
                 body = await _body(response)

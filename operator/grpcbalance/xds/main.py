@@ -85,9 +85,9 @@ class Balancer:
         kinds = served_kinds(settings.namespace)
         self.watching: Watching[Concern] = Watching(self.kube, Store(self.view), self._changed, kinds)
         self.health = Health(self._trouble, self.metrics.loop_lagged)
-        pages = {"/debug/clients": lambda: page(self.clients), PATH: self._services_page}
         address = split_address(settings.http_address)
-        self.probes = Probes(self.health, self.metrics.registry, address, pages)
+        pages = {"/debug/clients": lambda: page(self.clients)}
+        self.probes = Probes(self.health, self.metrics.registry, address, pages, {PATH: self._services_page})
         self.metrics.watch(lambda: len(self.clients), self.watching.age)
         # Those that listen; the others wait until all is known.
         self.servers: list[Server] = []
@@ -96,7 +96,11 @@ class Balancer:
 
     async def _services_page(self) -> str:
         settings, serves = self.settings, bool(self.servers)
-        ports = Ports(plaintext=serves and bool(settings.plaintext_address), tls=serves and bool(settings.tls_address))
+        ports = Ports(
+            plaintext=serves and bool(settings.plaintext_address),
+            tls=serves and bool(settings.tls_address),
+            mtls=serves and bool(settings.mtls_address),
+        )
         return await services_page(self.clients, self.directory, ports)
 
     def _trouble(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ def page(
     *pods: str,
     ref: Ref = ORDERS,
     ready: bool = True,
-    ports: tuple[bool, bool] = (True, True),
+    ports: tuple[bool, bool] | tuple[bool, bool, bool] = (True, True),
     namespace: str = "shop",
     rejected: tuple[tuple[str, str, str], ...] = (),
     downgraded: tuple[tuple[str, str, str], ...] = (),
@@ -30,9 +30,9 @@ def page(
         rejections=tuple(Rejected(cluster=c, node=n, kind="cluster", message=m) for c, n, m in rejected),
         downgrades=tuple(Downgraded(agent=a, version="1", feature=f, what=w) for a, f, w in downgraded),
     )
-    plaintext, tls = ports
+    plaintext, tls, mtls = (*ports, False)[:3]
     services = (service,) if known else ()
-    return Page(ports=Ports(plaintext=plaintext, tls=tls), clients=tuple(clients), services=services)
+    return Page(ports=Ports(plaintext=plaintext, tls=tls, mtls=mtls), clients=tuple(clients), services=services)
 
 
 def answers(**pages: Page | str) -> Answers:

@@ -33,6 +33,9 @@ CASES = [
     pytest.param(answers(a=page(ready=False), b=page()), f"replica {A} of the look-aside balancer knows no ready endpoint", id="no endpoint at one"),
     pytest.param(answers(a=page(ports=(True, False)), b=page(ports=(False, True))), "serve clients in different ways", id="no port at all"),
     pytest.param(answers(a=page(), b=page(ports=(False, False))), f"replica {B} of the look-aside balancer serves no clients", id="no port at one"),
+    pytest.param(answers(a=page(ports=(False, False, True))), f"replica {A} of the look-aside balancer serves over mutual TLS only; the operator moves nobody over that", id="mutual TLS only"),
+    pytest.param(answers(a=page(), b=page(ports=(False, False, True))), f"replica {B} of the look-aside balancer serves over mutual TLS only;", id="one over mutual TLS only"),
+    pytest.param(answers(a=page(ports=(True, False, True))), "", id="mutual TLS beside plain text"),
 ]  # fmt: skip
 
 

@@ -146,11 +146,23 @@ def test_a_page_without_end_is_read_to_a_bound(monkeypatch: pytest.MonkeyPatch) 
         (says(GOOD.replace('"clients":[0]', '"clients":[7]')), "cannot be read"),
         (says(GOOD.replace("checkout-1", "x" * 254)), "cannot be read"),
         (says("[" * 100_000), "cannot be read"),
-        (says(GOOD, status=404), "answers 404"),
+        (says(GOOD, status=404), "answers 404: are operator and balancer of one version?"),
+        (says("too many\n", status=503), "is asked by too many from here"),
         (says("", status=302, header=("Location", "http://127.0.0.2/")), "answers 302"),
         (says(GOOD, header=("Content-Encoding", "gzip")), "Page"),
     ],
-    ids=["text", "empty", "other version", "unknown client", "long name", "deep", "not found", "elsewhere", "encoding"],
+    ids=[
+        "text",
+        "empty",
+        "other version",
+        "unknown client",
+        "long name",
+        "deep",
+        "none",
+        "too many",
+        "moved",
+        "encoding",
+    ],
 )
 def test_garbage_is_no_page(handler: Handler, words: str) -> None:
     answers, asked = read(handler)

@@ -8,12 +8,15 @@ from grpcbalance.model import Ref
 from grpcbalance.names import BOOTSTRAP, PLURAL
 from tests.unit import factories as make
 
+from .tenants import ALL, WEB, two
+from .tenants import CLIENT as FAR
 from .world import LONG, World, shop
 
 TARGET = "GRPC_ORDERS_TARGET"
 ON_DNS, ON_XDS = "dns:///orders-headless.shop.svc.cluster.local.:5000", "xds:///orders.shop:5000"
 ORDERS = Ref("shop", "orders")
 SERVES = Seen("", plaintext=True, tls=True)
+PLAIN = {"grpcbalance.dev/xds": "plaintext"}
 
 
 def tell(world: World, seen: Seen) -> None:
@@ -77,6 +80,40 @@ def test_a_restart_writes_nothing_and_takes_nothing_back() -> None:
     again.run(LONG)
     assert again.env("checkout")[TARGET] == ON_XDS
     assert again.standing("checkout") == ("Configured", "Configured")
+
+
+def test_a_restart_while_a_client_waits_writes_nothing() -> None:
+    world = World()
+    shop(world, allowedClients={"namespaces": {"from": "All"}})
+    mark(world, "plaintext")
+    world.spec(PLURAL, "orders", discovery="XDS")
+    world.run(1.0)
+    tell(world, Seen("10.0.0.1 does not answer"))
+    world.run(LONG)
+    before = world.status()
+    again = World(after=world).start()
+    assert again.writes_in(LONG) == []
+    tell(again, Seen("10.0.0.1 does not answer"))
+    assert again.writes_in(LONG) == []
+    assert again.status() == before
+    assert again.standing("checkout") == ("Pending", "XdsNotServing")
+    # What it waits for now is told.
+    tell(again, Seen("10.0.0.2 does not answer"))
+    assert "10.0.0.2" in str(again.run(LONG).status()["workloads"])
+
+
+def test_a_restart_while_a_client_elsewhere_waits_writes_nothing() -> None:
+    world = two(ALL)
+    world.server.edit("deployments", FAR, lambda raw: raw["metadata"]["annotations"].update(PLAIN), WEB)
+    world.spec(PLURAL, "orders", discovery="XDS")
+    world.run(1.0)
+    tell(world, Seen("10.0.0.1 does not answer"))
+    world.run(LONG)
+    assert world.condition("ClientsConfigured") == ("False", "Pending")
+    again = World(after=world).start()
+    assert again.writes_in(LONG) == []
+    tell(again, SERVES)
+    assert again.run(LONG).condition("ClientsConfigured") == ("True", "Configured")
 
 
 def test_clients_that_come_and_go_write_nothing() -> None:

@@ -43,7 +43,7 @@ def reject(world: World, node: Node, words: str) -> Any:
 def test_nothing_is_known() -> None:
     assert told(World()).model_dump(mode="json") == {
         "version": "v1",
-        "ports": {"plaintext": True, "tls": False},
+        "ports": {"plaintext": True, "tls": False, "mtls": False},
         "clients": [],
         "services": [],
     }

@@ -66,7 +66,7 @@ def test_nothing_is_served_before_everything_is_known(tmp_path: Path) -> None:
         assert text.startswith("endpointslices: ")
         assert await get(balancer, "/livez") == (200, "ok\n")
         assert balancer.servers == []
-        assert '"ports":{"plaintext":false,"tls":false}' in (await get(balancer, PATH))[1]
+        assert '"ports":{"plaintext":false,"tls":false,"mtls":false}' in (await get(balancer, PATH))[1]
         api.away.clear()
         await ready(balancer)
         async with connected(balancer) as call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -162,3 +163,28 @@ def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop,
     shop.merge("GrpcBalancedService", "orders", {"spec": xds.OPEN})
     wait_target(shop, on_xds(shop))
     shop.wait_configured()
+
+
+@pytest.mark.xds
+def test_what_a_bootstrap_refers_to_is_kept_before_it(shop: Shop, authority: bytes) -> None:
+    """The kubelet expands `$(NAME)` only of what stands earlier; whatever somebody does, the user's entries stay."""
+    assert authority
+    serve(shop, discovery="XDS", **xds.OPEN)
+    client = programs.client("go", "checkout", "orders")
+    client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
+    shop.create(client)
+    wait_target(shop, on_xds(shop))
+    own = [entry["name"] for entry in programs.container(client)["env"]]
+    url = "/spec/template/spec/containers/0/env"
+    env = programs.container(shop.get("Deployment", "checkout"))["env"][::-1]
+    patch = json.dumps([{"op": "replace", "path": url, "value": env}])
+    shop.kubectl("patch", "deployment/checkout", "--type=json", "-p", patch)
+    found = shop.wait_deployment("checkout", refers_back, "the bootstrap stands after what it refers to")
+    users = [entry["name"] for entry in env if entry["name"] in own]
+    assert [e["name"] for e in programs.container(found)["env"] if e["name"] in own] == users
+
+
+def refers_back(deployment: Object) -> bool:
+    """Whether the bootstrap stands after what it refers to."""
+    names = [entry["name"] for entry in programs.container(deployment)["env"]]
+    return names.index(BOOTSTRAP) > max(names.index("GRPCBALANCE_POD_NAME"), names.index("GRPCBALANCE_ZONE"))

@@ -12,7 +12,7 @@ from typing import Final
 
 from .advice import advice, max_age
 from .api import CONFIGURED, PENDING, REFUSED, ConditionType, Reason
-from .desired import Resolution, drifted, is_ours
+from .desired import Resolution, is_as_wanted, is_ours
 from .lookaside.pods import NOBODY, Absent
 from .mesh import dialled, obstacle
 from .model import Endpoint, Role, ServiceSnapshot, Workload
@@ -111,7 +111,7 @@ def service_ready(o: Observed) -> Check:
         return Check("False", Reason.SERVICE_PENDING, f"Service {name} is about to be created")
     if live.cluster_ip != "None":
         return Check("False", Reason.NOT_HEADLESS, f"Service {name} has a cluster IP; delete it and it is made anew")
-    if drifted(live, balanced, o.resolution):
+    if not is_as_wanted(live, balanced, o.resolution):
         return Check("False", Reason.SERVICE_PENDING, f"Service {name} is being brought back to what it should be")
     return Check("True", Reason.AS_WANTED, f"Service {name} is as wanted")
 

@@ -206,12 +206,16 @@ def wanted_port(resolution: Resolution) -> ServicePort:
 
 def drifted(service: Service, balanced: Balanced, resolution: Resolution) -> bool:
     """Whether the live Service differs in anything that we set. Its cluster IP is not among it: immutable."""
-    return not (
+    return service.kept != kept_text(balanced.spec) or not is_as_wanted(service, balanced, resolution)
+
+
+def is_as_wanted(service: Service, balanced: Balanced, resolution: Resolution) -> bool:
+    """Whether the live Service does what it is there for. What it keeps of the spec is for bad times only."""
+    return (
         service.managed
         and service.balanced == balanced.ref.name
         and service.owner_uid == balanced.uid
         and service.unreferenced_since is None
-        and service.kept == kept_text(balanced.spec)
         and service.type == "ClusterIP"
         and service.selector == resolution.selector
         and service.ports == (wanted_port(resolution),)

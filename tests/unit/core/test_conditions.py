@@ -9,13 +9,13 @@ import pytest
 from grpcbalance.api import ConditionType, Reason, Status
 from grpcbalance.assess import Assessor, remembered
 from grpcbalance.conditions import observed
-from grpcbalance.desired import resolve
+from grpcbalance.desired import drifted, resolve
 from grpcbalance.model import Ref, WorkloadRef
 from grpcbalance.names import ANNOTATION_CONTAINERS
 from grpcbalance.roles import Situation
 from grpcbalance.status import make_status
 from tests.unit import factories as make
-from tests.unit.core.snapshots import view_of
+from tests.unit.core.snapshots import resolved_in, view_of
 from tests.unit.core.test_plan import CONFIGURED_CLIENT, SAFE, SERVER
 
 Raw = dict[str, Any]
@@ -229,3 +229,11 @@ def test_the_same_after_a_restart_in_the_middle_of_it() -> None:
     status = status_of(GBS, HEADLESS, SERVING, rolling, CONFIGURED_CLIENT, previous=previous)
     assert condition(status, "ServersConfigured")["status"] == "True"
     assert condition(status_of(GBS, rolling), "ServersConfigured")["status"] == "False"
+
+
+def test_what_a_service_keeps_of_the_spec_is_no_part_of_its_readiness() -> None:
+    # It is written in the same moment, and a blink of Ready would wake somebody.
+    on_xds = make.gbs(discovery="XDS", allowedClients={"namespaces": {"from": "All"}})
+    assert drifted(make.observed_service(HEADLESS), make.balanced(on_xds), resolved_in(on_xds, SERVER))
+    found = condition(status_of(on_xds, HEADLESS, SERVING, SERVER), "ServiceReady")
+    assert (found["status"], found["reason"]) == ("True", "AsWanted")

@@ -69,15 +69,6 @@ def test_there_and_back_is_two_rollouts() -> None:
     assert (world.env("checkout")[TARGET], BOOTSTRAP in world.env("checkout")) == (ON_DNS, False)
 
 
-def test_the_owners_health_does_not_blink() -> None:
-    world = on_xds(World())
-    for by in ("DNS", "XDS"):
-        world.spec(PLURAL, "orders", discovery=by)
-        for _ in range(40):
-            world.run(0.1)
-            assert (by, world.condition("Ready")) == (by, ("True", "Ready"))
-
-
 def test_a_restart_writes_nothing_and_takes_nothing_back() -> None:
     world = on_xds(World())
     again = World(after=world).start()

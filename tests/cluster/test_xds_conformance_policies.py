@@ -142,7 +142,7 @@ def test_a_server_that_fails_is_left_out_and_comes_back(language: str, place: Pl
 def zones(place: Place) -> tuple[Story, dict[str, tuple[float, float]]]:
     """The client's zone is preferred; it is lost, and comes back. Answers with when calls had to go near, or far.
 
-    This is the last story here: when the preference is taken away again, an RPC of grpc-java may never end.
+    This is the last story here: when calls move between zones, an RPC of grpc-java may never end, and the more often.
     """
     story, spans = Story(place.stage), {}
     steps = {"near": (("near",), ("far",)), "far": ((), ("far",)), "near again": (("near",), ("far",))}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from grpcbalance.api import MAX_DOWNGRADES, ConditionType, Reason
+from grpcbalance.api import ConditionType, Reason
 from grpcbalance.conditions import Check, Observed
 from grpcbalance.model import Workload
 from grpcbalance.names import ANNOTATION_PREFIX, xds_host
@@ -21,7 +21,7 @@ from .seen import Node
 
 _NAMED: Final = 3
 _FIX: Final = (
-    "is xDS built into the program (Go: import _ google.golang.org/grpc/xds), and can it reach the balancer? Its log "
+    'is xDS built into the program (Go: import _ "google.golang.org/grpc/xds"), and can it reach the balancer? Its log '
     f"tells. Without the annotation {ANNOTATION_PREFIX}xds it stays on DNS"
 )
 
@@ -49,7 +49,7 @@ def xds_status(o: Observed, previous: Mapping[str, Any]) -> dict[str, Any] | Non
     if seen is None:
         downgrades = (previous.get("xds") or {}).get("downgrades")
     else:
-        downgrades = [one._asdict() for one in seen.downgrades[:MAX_DOWNGRADES]]
+        downgrades = [one._asdict() for one in seen.downgrades]
     status: dict[str, Any] = {"workloads": {"moved": on_xds, "onDns": len(o.clients) - on_xds}}
     return status | ({"downgrades": downgrades} if downgrades else {})
 

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.model import Ref
 
-from .page import Page, Service
+from .page import MAX_REJECTIONS, Page, Service
 from .seen import Downgrade, Node, Rejection, Seen
 
-# Of one service, all replicas together.
-MAX_REJECTIONS: Final = 20
-MAX_DOWNGRADES: Final = 20
 # Seconds that a downgrade is told after the last client of that library has gone: most only restart.
 LINGERS: Final = 60.0
 

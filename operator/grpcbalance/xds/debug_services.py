@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.errors import one_line
 from grpcbalance.lookaside.page import (
     CLUSTER,
-    MAX_DOWNGRADES,
     MAX_REJECTIONS,
     MESSAGE,
     NODE,

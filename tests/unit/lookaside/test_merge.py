@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.lookaside.merge import (
     LINGERS,
-    MAX_DOWNGRADES,
-    MAX_REJECTIONS,
     Answers,
     Lingering,
     merge,
     trouble,
 )
-from grpcbalance.lookaside.page import Page
+from grpcbalance.lookaside.page import MAX_REJECTIONS, Page
 from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
 from grpcbalance.model import Ref
 
@@ -84,9 +83,12 @@ def test_only_what_is_wanted_is_there() -> None:
 def test_what_clients_tell_is_bounded() -> None:
     much = page(
         rejected=tuple(("shop", f"p{n}", "no") for n in range(20)),
-        downgraded=tuple((f"a{n}", "f", "w") for n in range(100)),
+        downgraded=tuple((f"a{n}", "f", "w") for n in range(MAX_DOWNGRADES)),
     )
-    more = page(rejected=tuple(("shop", f"q{n}", "no") for n in range(20)))
+    more = page(
+        rejected=tuple(("shop", f"q{n}", "no") for n in range(20)),
+        downgraded=tuple((f"b{n}", "f", "w") for n in range(MAX_DOWNGRADES)),
+    )
     seen = merge(answers(a=much, b=more), [ORDERS])[ORDERS]
     assert (len(seen.rejections), len(seen.downgrades)) == (MAX_REJECTIONS, MAX_DOWNGRADES)
 

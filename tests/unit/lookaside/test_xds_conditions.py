@@ -12,6 +12,7 @@ from grpcbalance.conditions import observed
 from grpcbalance.desired import resolve
 from grpcbalance.lookaside.pods import NOBODY, Absent
 from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
+from grpcbalance.migration import STAYS
 from grpcbalance.roles import Situation
 from grpcbalance.status import lacking, make_status
 from tests.unit import factories as make
@@ -21,6 +22,7 @@ from tests.unit.core.test_plan import CONFIGURED_CLIENT, SERVER
 from .answers import ORDERS
 
 Raw = dict[str, Any]
+GO_IMPORT = 'Go: import _ "google.golang.org/grpc/xds"'
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
 REST = (make.headless(), make.serving(), SERVER, CONFIGURED_CLIENT)
 XDS = make.env(GRPC_ORDERS_TARGET="xds:///orders.shop:5000")
@@ -141,7 +143,9 @@ def test_not_connected(pods: tuple[Node, ...], words: str) -> None:
     value, reason, message = condition(status, "ClientsConfigured")
     assert (value, reason) == ("False", "XdsNotConnected")
     assert message.startswith(NOT + words)
-    assert "google.golang.org/grpc/xds" in message
+    # In the words of what tells clients on DNS how to move.
+    assert GO_IMPORT in message
+    assert GO_IMPORT in STAYS.message
     assert "secret" not in str(status)
     assert condition(status, "Ready")[0] == "True"
 
@@ -175,7 +179,7 @@ def test_a_reason_of_another_version_is_not_kept() -> None:
 
 
 def test_counts_and_downgrades() -> None:
-    many = tuple(Downgrade(f"gRPC Go {n}", "client.retry", "none") for n in range(12))
+    many = tuple(Downgrade(f"gRPC Go {n}", "client.retry", "none") for n in range(10))
     status = status_of(Seen("", downgrades=many), *REST, MOVED)
     assert status["xds"]["workloads"] == {"moved": 1, "onDns": 1}
     assert status["xds"]["downgrades"][0] == {"client": "gRPC Go 0", "feature": "client.retry", "what": "none"}

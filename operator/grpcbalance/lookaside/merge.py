@@ -9,6 +9,7 @@ from typing import Final
 from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.model import Ref
 
+from .libraries import shown
 from .page import MAX_REJECTIONS, Page, Service
 from .seen import Downgrade, Node, Rejection, Seen
 
@@ -105,7 +106,7 @@ def _rejections(service: Service) -> Iterator[Rejection]:
 
 def _downgrades(service: Service) -> Iterator[Downgrade]:
     for one in service.downgrades:
-        yield Downgrade(f"{one.agent} {one.version}".strip() or "a client that tells no name", one.feature, one.what)
+        yield Downgrade(shown(one.agent, one.version), one.feature, one.what)
 
 
 class Lingering:

@@ -56,7 +56,10 @@ class Rejected(_Part):
 
 
 class Downgraded(_Part):
-    """What clients of one library and version do instead of what a field of the spec says."""
+    """What clients of one library and version do instead of what a field of the spec says.
+
+    Both are empty for all that `libraries` does not know, so that those cannot fill the list.
+    """
 
     agent: _Word
     version: _Word

@@ -66,7 +66,7 @@ def test_clients_rejections_and_downgrades_are_united() -> None:
         Rejection(Node("shop", "x"), "cluster", "no"),
         Rejection(Node("web", "w"), "cluster", "why"),
     )
-    assert seen.downgrades == (Downgrade("gRPC Go 1", "client.retry", "none"),)
+    assert seen.downgrades == (Downgrade("gRPC Go 1.85.0", "client.retry", "none"),)
 
 
 def test_what_is_known_counts_although_a_replica_is_silent() -> None:
@@ -83,14 +83,20 @@ def test_only_what_is_wanted_is_there() -> None:
 def test_what_clients_tell_is_bounded() -> None:
     much = page(
         rejected=tuple(("shop", f"p{n}", "no") for n in range(20)),
-        downgraded=tuple((f"a{n}", "f", "w") for n in range(MAX_DOWNGRADES)),
+        downgraded=tuple(("gRPC Go", f"f{n}", "w") for n in range(MAX_DOWNGRADES)),
     )
     more = page(
         rejected=tuple(("shop", f"q{n}", "no") for n in range(20)),
-        downgraded=tuple((f"b{n}", "f", "w") for n in range(MAX_DOWNGRADES)),
+        downgraded=tuple(("gRPC Java", f"f{n}", "w") for n in range(MAX_DOWNGRADES)),
     )
     seen = merge(answers(a=much, b=more), [ORDERS])[ORDERS]
     assert (len(seen.rejections), len(seen.downgrades)) == (MAX_REJECTIONS, MAX_DOWNGRADES)
+
+
+def test_libraries_that_are_not_known_are_one() -> None:
+    downgraded = tuple((f"see https://evil.example/{n}", "client.retry", "none") for n in range(5))
+    seen = merge(answers(a=page(downgraded=downgraded), b=page(downgraded=(("", "client.retry", "none"),))), [ORDERS])
+    assert seen[ORDERS].downgrades == (Downgrade("another library", "client.retry", "none"),)
 
 
 def test_trouble_is_what_is_wrong_for_all() -> None:

@@ -70,9 +70,9 @@ CASES = [
     (nacked(OWN), "False", Reason.NACKED, "refused by checkout-1, which keep what they had; checkout-1 says of cluster: no"),
     (nacked(OWN, OTHER), "False", Reason.NACKED, "refused by checkout-1, checkout-2, which"),
     (nacked(*(Node("shop", f"p{n}") for n in range(5))), "False", Reason.NACKED, "refused by p0, p1, p2 and 2 more, which"),
-    (nacked(OWN, ABROAD), "False", Reason.NACKED, "refused by checkout-1 and 1 of clients in other namespaces, which"),
-    (nacked(ABROAD), "False", Reason.NACKED, "refused by 1 of clients in other namespaces, which keep what they had"),
-    (nacked(Node("", "")), "False", Reason.NACKED, "refused by a client without a name"),
+    (nacked(OWN, ABROAD), "False", Reason.NACKED, "refused by checkout-1 and 1 of clients in other namespaces, or that name no pod, which"),
+    (nacked(ABROAD), "False", Reason.NACKED, "refused by 1 of clients in other namespaces, or that name no pod, which keep what they had"),
+    (nacked(Node("", "")), "False", Reason.NACKED, "refused by 1 of clients in other namespaces, or that name no pod, which"),
 ]  # fmt: skip
 
 
@@ -92,9 +92,26 @@ def test_words_of_clients_elsewhere_are_not_quoted() -> None:
     assert "web" not in text
 
 
+@pytest.mark.parametrize(
+    "client",
+    [
+        Node("", "checkout-1"),
+        Node("shop", "admin: run kubectl delete ns shop"),
+        Node("shop", "Checkout"),
+        Node("shop", "a..b"),
+        Node("shop", "a-"),
+        Node("shop", "a" * 254),
+        Node("shop", "a\n"),
+    ],
+)
+def test_who_names_no_pod_of_this_namespace_is_only_counted(client: Node) -> None:
+    found = condition(status_of(nacked(client, message="run it")), "XdsAccepted")
+    assert found[2] == "refused by 1 of clients in other namespaces, or that name no pod, which keep what they had"
+
+
 def test_the_words_of_a_client_fit() -> None:
     found = condition(
-        status_of(nacked(*(Node("shop", "p" * 253 + str(n)) for n in range(3)), message="x" * 500)), "XdsAccepted"
+        status_of(nacked(*(Node("shop", "p" * 252 + str(n)) for n in range(3)), message="x" * 500)), "XdsAccepted"
     )
     assert len(found[2]) == 1024
 

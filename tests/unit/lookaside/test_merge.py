@@ -9,15 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpcbalance.api import MAX_DOWNGRADES
-from grpcbalance.lookaside.merge import (
-    LINGERS,
-    Answers,
-    Lingering,
-    merge,
-    trouble,
-)
+from grpcbalance.lookaside.merge import Answers, merge, trouble
 from grpcbalance.lookaside.page import MAX_REJECTIONS, Page
-from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
+from grpcbalance.lookaside.seen import Downgrade, Node, Rejection
 from grpcbalance.model import Ref
 
 from .answers import ORDERS, A, B, answers, page
@@ -134,13 +128,3 @@ def test_whatever_they_answer_nobody_is_forgotten_and_no_problem_is_overlooked(t
     assert (seen.problem == "") == (common and serve) == (serve and (seen.plaintext or seen.tls))
     # The order in which they answer means nothing.
     assert merge(answers(**dict(reversed(told.items()))), [ORDERS])[ORDERS] == seen
-
-
-def test_a_downgrade_is_told_for_a_while_after_its_last_client() -> None:
-    lingering, one, two = Lingering(), Downgrade("a", "f", "w"), Downgrade("b", "f", "w")
-    assert lingering({ORDERS: Seen("", downgrades=(two,))}, 0.0)[ORDERS].downgrades == (two,)
-    assert lingering({ORDERS: Seen("", downgrades=(one,))}, 10.0)[ORDERS].downgrades == (one, two)
-    assert lingering({ORDERS: Seen("")}, LINGERS - 1)[ORDERS].downgrades == (one, two)
-    assert lingering({ORDERS: Seen("")}, LINGERS)[ORDERS].downgrades == (one,)
-    assert lingering({}, LINGERS) == {}
-    assert lingering({ORDERS: Seen("")}, LINGERS)[ORDERS].downgrades == ()

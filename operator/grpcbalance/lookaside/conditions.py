@@ -25,8 +25,8 @@ _NAMED: Final = 3
 _LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _POD: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _FIX: Final = (
-    'is xDS built into the program (Go: import _ "google.golang.org/grpc/xds"), and can it reach the balancer? Its log '
-    f"tells. Without the annotation {ANNOTATION_PREFIX}xds it stays on DNS"
+    'is xDS built into the program (Go: import _ "google.golang.org/grpc/xds"), can it reach the balancer, and has it '
+    f"called anything yet? Its log tells. Without the annotation {ANNOTATION_PREFIX}xds it stays on DNS"
 )
 
 

@@ -63,11 +63,14 @@ class Connections:
         if not clients:
             self.forget(ref)
             return NOBODY, None
+        homes = sorted({w.ref.namespace for w in clients})
         if snapshot.seen is None or snapshot.seen.problem:
             # Who cannot be seen may well be connected; and whoever comes back has to begin anew.
             self._since.pop(ref, None)
+            if snapshot.seen is not None:
+                self._meet(ref, snapshot.seen.connected, [pod for home in homes for pod in self._pods.get(home, ())])
             return Absent(unsure=True), LOOK_EVERY
-        listed = [self._of(home, ref) for home in sorted({w.ref.namespace for w in clients})]
+        listed = [self._of(home, ref) for home in homes]
         pods = [pod for some in listed for pod in some or ()]
         return self._judge(snapshot, pods, host, whole=None not in listed), LOOK_EVERY
 
@@ -75,15 +78,14 @@ class Connections:
         """Nobody of an object's clients is on xDS."""
         self._since.pop(ref, None)
         self._met.pop(ref, None)
-        if not self._since:
+        if not self._met:
             self._pods.clear()
             self._listed.clear()
 
     def _judge(self, snapshot: ServiceSnapshot, pods: list[Pod], host: str, *, whole: bool) -> Absent:
         """Who is absent; `whole` says that all that should be listed was."""
-        if snapshot.seen is None or snapshot.seen.problem:
-            return Absent(unsure=True)
-        connected, now, before = snapshot.seen.connected, self._c.clock.monotonic(), self._since.get(snapshot.ref, {})
+        connected = snapshot.seen.connected if snapshot.seen is not None else frozenset()
+        now, before = self._c.clock.monotonic(), self._since.get(snapshot.ref, {})
         met = self._meet(snapshot.ref, connected, pods)
         absent = unconnected(snapshot.clients, pods, host, connected)
         missed = [pod for pod in absent if max(met.get(one, "") for one in _names(pod.node)) < pod.ready_since]

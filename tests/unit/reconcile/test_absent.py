@@ -39,6 +39,14 @@ def test_who_was_connected_once_may_be_idle(node: Node) -> None:
     assert told(world) == ("True", "Configured")
 
 
+def test_who_was_connected_while_a_replica_was_away_was_connected() -> None:
+    world = on_xds()
+    see(world, POD, problem="replica A is away")
+    world.run(5)
+    see(world)
+    assert told(world.run(10 * TOLD)) == ("True", "Configured")
+
+
 def test_one_that_became_ready_anew_since_then_is_as_any_other() -> None:
     world = on_xds()
     see(world, POD)

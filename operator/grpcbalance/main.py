@@ -12,7 +12,7 @@ import faulthandler
 import gc
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -95,6 +95,7 @@ class Operator:
         self.kube.on_forbidden = self.permissions.doubt
         self.health = Health(self._trouble, self.metrics.loop_lagged)
         self.probes = Probes(self.health, self.metrics.registry, split_address(settings.http_address))
+        self._beside: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self.reconciler = Reconciler(self._context())
         replicas = partial(Reader, replicas_host(settings))
         self.lookaside = Following(self.view, replicas, self._enqueue, self.metrics)
@@ -117,6 +118,7 @@ class Operator:
             service_refusals={},
             workload_refusals={},
             pods_on_xds=partial(pods_on_xds, self.kube),
+            beside=self._beside.put_nowait,
             missing=lambda: self.permissions.message,
             blind=lambda: not self.sync.done.is_set(),
         )
@@ -160,6 +162,7 @@ class Operator:
         start("backlog", self._catch_up())
         start("resync", self.sync.run())
         start("lookaside", self.lookaside.run())
+        start("beside", self._work_beside())
         # Last: by now all of ours, workers too, are born.
         start("watch", self._watch())
         try:
@@ -185,6 +188,12 @@ class Operator:
                 self.queue.add(key, 0.0, backlog=True)
             logger.info("all kinds are known, working")
             await self.sync.undone.wait()
+
+    async def _work_beside(self) -> None:
+        """What no worker shall wait for, one after the other; what fails has to say so itself."""
+        while True:
+            work = await self._beside.get()
+            await work()
 
     async def _watch(self) -> None:
         """Run kopf; when it gives up, begin anew. It ends for good at many errors that a new watch heals."""

@@ -6,11 +6,12 @@ of the operator, what was told earlier stays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from grpcbalance.api import MAX_DOWNGRADES, ConditionType, Reason
+from grpcbalance.api import ConditionType, Reason
 from grpcbalance.conditions import Check, Observed
 from grpcbalance.model import Workload
 from grpcbalance.names import ANNOTATION_PREFIX, xds_host
@@ -20,9 +21,12 @@ from .pods import moved
 from .seen import Node
 
 _NAMED: Final = 3
+# A DNS-1123 subdomain, as names of pods are.
+_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_POD: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _FIX: Final = (
-    "is xDS built into the program (Go: import _ google.golang.org/grpc/xds), and can it reach the balancer? Its log "
-    f"tells. Without the annotation {ANNOTATION_PREFIX}xds it stays on DNS"
+    'is xDS built into the program (Go: import _ "google.golang.org/grpc/xds"), can it reach the balancer, and has it '
+    f"called anything yet? Its log tells. Without the annotation {ANNOTATION_PREFIX}xds it stays on DNS"
 )
 
 
@@ -49,7 +53,7 @@ def xds_status(o: Observed, previous: Mapping[str, Any]) -> dict[str, Any] | Non
     if seen is None:
         downgrades = (previous.get("xds") or {}).get("downgrades")
     else:
-        downgrades = [one._asdict() for one in seen.downgrades[:MAX_DOWNGRADES]]
+        downgrades = [one._asdict() for one in seen.downgrades]
     status: dict[str, Any] = {"workloads": {"moved": on_xds, "onDns": len(o.clients) - on_xds}}
     return status | ({"downgrades": downgrades} if downgrades else {})
 
@@ -63,12 +67,14 @@ def xds_accepted(o: Observed) -> Check:
         return Check("Unknown", Reason.XDS_NOT_SERVING, seen.problem)
     if not seen.rejections:
         return Check("True", Reason.ALL_ACCEPTED, "no connected client refuses what it is sent")
-    own = [one for one in seen.rejections if one.client.namespace in (home, "")]
+    # In plain text a client is whoever it says it is, and may say anything.
+    own = [one for one in seen.rejections if one.client.namespace == home and _POD.fullmatch(one.client.pod)]
     pods = sorted({one.client for one in own})
-    names = ", ".join(node.pod or "a client without a name" for node in pods[:_NAMED])
+    names = ", ".join(node.pod for node in pods[:_NAMED])
     listed = names + (f" and {len(pods) - _NAMED} more" if len(pods) > _NAMED else "")
     away = len({one.client for one in seen.rejections} - set(pods))
-    who = " and ".join(part for part in (listed, _abroad(away)) if part)
+    others = f"{away} of clients in other namespaces, or that name no pod" if away else ""
+    who = " and ".join(part for part in (listed, others) if part)
     text = f"refused by {who}, which keep what they had"
     said = f"; {own[0].client.pod} says of {own[0].kind}: {own[0].message}" if own else ""
     return Check("False", Reason.NACKED, text + said)

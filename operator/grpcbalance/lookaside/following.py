@@ -12,8 +12,9 @@ from grpcbalance.model import Key, Ref
 from grpcbalance.view import View
 
 from .changes import any_on_xds, refs_on_xds, take
-from .merge import Answers, Lingering, merge, trouble
+from .merge import Answers, merge, trouble
 from .seen import Seen
+from .steady import Steady
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Following:
         listener: Listener,
     ) -> None:
         self._view, self._replicas, self._enqueue, self._listener = view, replicas, enqueue, listener
-        self._lingering = Lingering()
+        self._steady = Steady()
         self._problem: str | None = None
         # Since when something is wrong for all services (monotonic, seconds).
         self._troubled: float | None = None
@@ -94,7 +95,7 @@ class Following:
         self._listener.looked_aside(not problem)
         if self._troubled is not None and self._view.seen and now - self._troubled < PATIENCE:
             return
-        self._take(self._lingering(merge(answers, refs_on_xds(self._view)), now))
+        self._take(self._steady(merge(answers, refs_on_xds(self._view)), now))
         if problem != self._problem:
             self._problem = problem
             logger.log(logging.WARNING if problem else logging.INFO, "%s", problem or "the look-aside balancer serves")

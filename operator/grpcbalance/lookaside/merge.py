@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field
 
+from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.model import Ref
 
-from .page import Page, Service
+from .libraries import shown
+from .page import MAX_REJECTIONS, Page, Service
 from .seen import Downgrade, Node, Rejection, Seen
-
-# Of one service, all replicas together.
-MAX_REJECTIONS: Final = 20
-MAX_DOWNGRADES: Final = 20
-# Seconds that a downgrade is told after the last client of that library has gone: most only restart.
-LINGERS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +102,4 @@ def _rejections(service: Service) -> Iterator[Rejection]:
 
 def _downgrades(service: Service) -> Iterator[Downgrade]:
     for one in service.downgrades:
-        yield Downgrade(f"{one.agent} {one.version}".strip() or "a client that tells no name", one.feature, one.what)
-
-
-class Lingering:
-    """Remembers downgrades for a while, so that status does not tell of every restart of a client."""
-
-    def __init__(self) -> None:
-        # When each was last told of (seconds).
-        self._told: dict[Ref, dict[Downgrade, float]] = {}
-
-    def __call__(self, seen: Mapping[Ref, Seen], now: float) -> dict[Ref, Seen]:
-        """The same, with downgrades of clients that were connected a moment ago. `now` is in seconds."""
-        told = {}
-        for ref, one in seen.items():
-            before = {what: when for what, when in self._told.get(ref, {}).items() if now - when < LINGERS}
-            told[ref] = before | dict.fromkeys(one.downgrades, now)
-        self._told = told
-        return {ref: replace(one, downgrades=tuple(sorted(told[ref])[:MAX_DOWNGRADES])) for ref, one in seen.items()}
+        yield Downgrade(shown(one.agent, one.version), one.feature, one.what)

@@ -10,15 +10,16 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from grpcbalance.api import MAX_DOWNGRADES
+
 VERSION: Final = "v1"
 PATH: Final = "/debug/services"
 # Longest names of a namespace and of a pod; what is longer is nobody's.
 CLUSTER, NODE = 63, 253
 WORD: Final = 64
 MESSAGE: Final = 500
-# Of one service; what is beyond is not told.
+# Of one service, of a replica as of all together; what is beyond is not told. MAX_DOWNGRADES is that of status.
 MAX_REJECTIONS: Final = 20
-MAX_DOWNGRADES: Final = 100
 
 _Name = Annotated[str, Field(max_length=NODE)]
 _Word = Annotated[str, Field(max_length=WORD)]
@@ -55,7 +56,10 @@ class Rejected(_Part):
 
 
 class Downgraded(_Part):
-    """What clients of one library and version do instead of what a field of the spec says."""
+    """What clients of one library and version do instead of what a field of the spec says.
+
+    Both are empty for all that `libraries` does not know, so that those cannot fill the list.
+    """
 
     agent: _Word
     version: _Word

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
 from grpcbalance.api import CONFIGURED, ConditionType
 from grpcbalance.errors import one_line
+from grpcbalance.lookaside.connected import Asked, Page, Told
 
 from .report import Balanced, Condition, Downgrade, Report, Workload, Xds, XdsClient
 
@@ -18,44 +16,8 @@ Raw = Mapping[str, Any]
 _FOLLOWING: Final = ("cluster", "endpoints")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
-
-
-class _Rejection(_Model):
-    message: str
-
-
-class _Asked(_Model):
-    kind: str
-    names: tuple[str, ...]
-    rejection: _Rejection | None
-    refused: tuple[str, ...]
-
-
-class Connected(_Model):
-    """A client of /debug/clients, as far as it is shown."""
-
-    since: str
-    namespace: str | None
-    pod: str | None
-    # One of before this version has none.
-    cluster: str = ""
-    node: str
-    agent: str
-    version: str
-    zone: str
-    asked: tuple[_Asked, ...]
-
-
-class ClientsPage(_Model):
-    """/debug/clients of one replica."""
-
-    clients: tuple[Connected, ...]
-
-
 # Pages by the pod of the replica, None where nobody could be asked.
-Pages = Mapping[str, ClientsPage]
+Pages = Mapping[str, Page]
 
 
 def build(objects: Sequence[Raw], pages: Pages | None, notes: Sequence[str]) -> Report:
@@ -129,7 +91,7 @@ def _clients(name: str, pages: Pages) -> Iterator[XdsClient]:
     yield from sorted(found, key=lambda one: (one.namespace, one.pod, one.replica, one.since))
 
 
-def _client(replica: str, one: Connected, about: Sequence[_Asked], name: str) -> XdsClient:
+def _client(replica: str, one: Told, about: Sequence[Asked], name: str) -> XdsClient:
     refused = (a for a in about if a.rejection is not None and any(text.startswith(name) for text in a.refused))
     return XdsClient(
         replica=replica,

@@ -14,11 +14,12 @@ from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError
 from grpcbalance.errors import Forbidden, Gone, Invalid, KubeError
 from grpcbalance.kube import Kube
+from grpcbalance.lookaside.connected import PATH, Page
 from grpcbalance.lookaside.reading import PORT
 from grpcbalance.names import API_VERSION, KIND, PLURAL
 from grpcbalance.uncounted import Uncounted
 
-from .build import ClientsPage, build, on_xds
+from .build import build, on_xds
 from .report import Report
 
 _SELECTOR: Final = "app.kubernetes.io/name=grpcbalance,app.kubernetes.io/component=xds"
@@ -76,7 +77,7 @@ async def _objects(kube: Kube, question: Question) -> list[Mapping[str, Any]]:
     return found
 
 
-async def _pages(kube: Kube, namespace: str) -> tuple[dict[str, ClientsPage], list[str]]:
+async def _pages(kube: Kube, namespace: str) -> tuple[dict[str, Page], list[str]]:
     """Of every ready replica, and what could not be read. Raises kube.KubeError when none can be found."""
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
     names: list[str] = []
@@ -85,16 +86,16 @@ async def _pages(kube: Kube, namespace: str) -> tuple[dict[str, ClientsPage], li
     if not names:
         return {}, [f"no replica of the look-aside balancer runs in {namespace}: kubectl apply -k manifests/xds"]
     told = await asyncio.gather(*(_page(kube, path, name) for name in sorted(names)))
-    pages = {name: one for name, one in zip(sorted(names), told, strict=True) if isinstance(one, ClientsPage)}
+    pages = {name: one for name, one in zip(sorted(names), told, strict=True) if isinstance(one, Page)}
     # Several have mostly the same to say.
     return pages, list(dict.fromkeys(one for one in told if isinstance(one, str)))
 
 
-async def _page(kube: Kube, path: str, name: str) -> ClientsPage | str:
+async def _page(kube: Kube, path: str, name: str) -> Page | str:
     """Through the API server's proxy, with the permissions of whoever asks."""
-    where = f"{path}/{quote(name, safe='')}:{PORT}/proxy/debug/clients"
+    where = f"{path}/{quote(name, safe='')}:{PORT}/proxy{PATH}"
     try:
-        return ClientsPage.model_validate_json(json.dumps(await kube.ask("get", "pods/proxy", where)))
+        return Page.model_validate_json(json.dumps(await kube.ask("get", "pods/proxy", where)))
     except Forbidden as error:
         return f"who is connected is not shown: {error}"
     except KubeError as error:

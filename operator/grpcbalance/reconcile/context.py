@@ -76,6 +76,8 @@ class Context:
     workload_refusals: dict[WorkloadRef, Problem]
     # The ready pods of a namespace that have an xDS target, as of now.
     pods_on_xds: Callable[[str], Awaitable[tuple[Pod, ...]]]
+    # Has something done by and by, for which nobody waits.
+    beside: Callable[[Callable[[], Awaitable[None]]], None]
     # Permissions that the operator lacks, in a sentence, or empty; and whether it cannot see everything.
     missing: Callable[[], str] = str
     blind: Callable[[], bool] = bool

@@ -66,7 +66,7 @@ class Statuses:
         wait = self._written.get(ref, float("-inf")) + self._c.settings.status_interval - self._c.clock.monotonic()
         if wait > 0:
             return wait
-        absent, again = await self._connections.look(ref)
+        absent, again = self._connections.look(ref)
         done = await self._update(absent, self._c.view.balanced.get(ref, balanced))
         return again if done is None else done
 

@@ -1,88 +1,22 @@
 """What /debug/clients tells: who is connected, what it asked for, has accepted, and has refused. No I/O.
 
-The operator reads it to tell in status who follows by xDS and who does not; people read it when something is amiss.
+People read it when something is amiss, and `grpcbalance status` shows it. The operator reads /debug/services.
 """
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
+from grpcbalance.lookaside.connected import VERSION, Asked, Downgraded, Rejected, Told
 from grpcbalance.moments import to_text
 
 from .clients import Clients, Stream
 from .session import Subscription
 
-VERSION: Final = "v1"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class Rejected(_Model):
-    """The last response that was refused (NACK): names in it, and the client's words."""
-
-    names: tuple[str, ...]
-    message: str
-
-
-class Asked(_Model):
-    """One kind of resources. `refused`: names of refused responses that were not accepted since."""
-
-    kind: str
-    names: tuple[str, ...]
-    sent: str | None
-    acknowledged: str | None
-    in_flight: bool
-    rejection: Rejected | None
-    refused: tuple[str, ...]
-
-
-class Downgraded(_Model):
-    """A field of the spec of a service that is called `name`, and what this client does instead."""
-
-    name: str
-    feature: str
-    what: str
-
-
-class Told(_Model):
-    """A connected client. `namespace` and `pod` are proven, `cluster` to `zone` are its own words.
-
-    `tolerated`: services, as namespace/name, that it would not be let in to any more, and is told about until it asks
-    anew. `downgraded`: what it does not do of what services say, since xDS or its library cannot. `slowed`: so many of
-    its requests had to wait, since it sends more than --requests-per-second.
-    """
-
-    peer: str
-    since: str
-    namespace: str | None
-    pod: str | None
-    cluster: str
-    node: str
-    agent: str
-    version: str
-    zone: str
-    slowed: int = 0
-    tolerated: tuple[str, ...]
-    downgraded: tuple[Downgraded, ...]
-    asked: tuple[Asked, ...]
-
-
-class Page(_Model):
-    """All clients of one replica."""
-
-    version: Literal["v1"] = VERSION
-    clients: tuple[Told, ...]
-
 
 async def page(clients: Clients) -> str:
-    """What there is to tell of connected clients, the oldest first: a Page as JSON.
+    """What there is to tell of connected clients, the oldest first: a `lookaside.connected.Page` as JSON.
 
     It is made client by client, and other work goes on in between: thousands of them take most of a second.
     """

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.errors import one_line
+from grpcbalance.lookaside.libraries import known
 from grpcbalance.lookaside.page import (
     CLUSTER,
-    MAX_DOWNGRADES,
     MAX_REJECTIONS,
     MESSAGE,
     NODE,
@@ -67,12 +68,13 @@ class _Gathering:
                 about.rejections[rejected] = None
 
     def _downgrades(self, about: _Found, name: Name, stream: Stream, client: Client) -> None:
-        looked = name, client.agent, client.version
+        agent, version = (client.agent, client.version) if known(client.agent, client.version) else ("", "")
+        looked = name, agent, version
         if looked in self._looked or len(about.downgrades) >= MAX_DOWNGRADES:
             return
         self._looked.add(looked)
         for one in self._clients.downgrades(name, stream.node)[: MAX_DOWNGRADES - len(about.downgrades)]:
-            made = Downgraded(agent=client.agent, version=client.version, feature=one.feature, what=one.what)
+            made = Downgraded(agent=agent, version=version, feature=one.feature, what=one.what)
             about.downgrades[made] = None
 
 

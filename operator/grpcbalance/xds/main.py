@@ -20,6 +20,7 @@ from grpcbalance import logs
 from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError
 from grpcbalance.lifetime import Lifetime
+from grpcbalance.lookaside.connected import PATH as CLIENTS_PATH
 from grpcbalance.lookaside.page import PATH, Ports
 from grpcbalance.probes import Health, Probes
 from grpcbalance.settings import split_address
@@ -86,7 +87,7 @@ class Balancer:
         self.watching: Watching[Concern] = Watching(self.kube, Store(self.view), self._changed, kinds)
         self.health = Health(self._trouble, self.metrics.loop_lagged)
         address = split_address(settings.http_address)
-        pages = {"/debug/clients": lambda: page(self.clients)}
+        pages = {CLIENTS_PATH: lambda: page(self.clients)}
         self.probes = Probes(self.health, self.metrics.registry, address, pages, {PATH: self._services_page})
         self.metrics.watch(lambda: len(self.clients), self.watching.age)
         # Those that listen; the others wait until all is known.

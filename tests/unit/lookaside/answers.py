@@ -28,7 +28,7 @@ def page(
         ready=ready,
         clients=tuple(range(len(clients))),
         rejections=tuple(Rejected(cluster=c, node=n, kind="cluster", message=m) for c, n, m in rejected),
-        downgrades=tuple(Downgraded(agent=a, version="1", feature=f, what=w) for a, f, w in downgraded),
+        downgrades=tuple(Downgraded(agent=a, version="1.85.0", feature=f, what=w) for a, f, w in downgraded),
     )
     plaintext, tls, mtls = (*ports, False)[:3]
     services = (service,) if known else ()

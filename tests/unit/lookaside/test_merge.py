@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpcbalance.lookaside.merge import (
-    LINGERS,
-    MAX_DOWNGRADES,
-    MAX_REJECTIONS,
-    Answers,
-    Lingering,
-    merge,
-    trouble,
-)
-from grpcbalance.lookaside.page import Page
-from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
+from grpcbalance.api import MAX_DOWNGRADES
+from grpcbalance.lookaside.merge import Answers, merge, trouble
+from grpcbalance.lookaside.page import MAX_REJECTIONS, Page
+from grpcbalance.lookaside.seen import Downgrade, Node, Rejection
 from grpcbalance.model import Ref
 
 from .answers import ORDERS, A, B, answers, page
@@ -67,7 +60,7 @@ def test_clients_rejections_and_downgrades_are_united() -> None:
         Rejection(Node("shop", "x"), "cluster", "no"),
         Rejection(Node("web", "w"), "cluster", "why"),
     )
-    assert seen.downgrades == (Downgrade("gRPC Go 1", "client.retry", "none"),)
+    assert seen.downgrades == (Downgrade("gRPC Go 1.85.0", "client.retry", "none"),)
 
 
 def test_what_is_known_counts_although_a_replica_is_silent() -> None:
@@ -84,11 +77,20 @@ def test_only_what_is_wanted_is_there() -> None:
 def test_what_clients_tell_is_bounded() -> None:
     much = page(
         rejected=tuple(("shop", f"p{n}", "no") for n in range(20)),
-        downgraded=tuple((f"a{n}", "f", "w") for n in range(100)),
+        downgraded=tuple(("gRPC Go", f"f{n}", "w") for n in range(MAX_DOWNGRADES)),
     )
-    more = page(rejected=tuple(("shop", f"q{n}", "no") for n in range(20)))
+    more = page(
+        rejected=tuple(("shop", f"q{n}", "no") for n in range(20)),
+        downgraded=tuple(("gRPC Java", f"f{n}", "w") for n in range(MAX_DOWNGRADES)),
+    )
     seen = merge(answers(a=much, b=more), [ORDERS])[ORDERS]
     assert (len(seen.rejections), len(seen.downgrades)) == (MAX_REJECTIONS, MAX_DOWNGRADES)
+
+
+def test_libraries_that_are_not_known_are_one() -> None:
+    downgraded = tuple((f"see https://evil.example/{n}", "client.retry", "none") for n in range(5))
+    seen = merge(answers(a=page(downgraded=downgraded), b=page(downgraded=(("", "client.retry", "none"),))), [ORDERS])
+    assert seen[ORDERS].downgrades == (Downgrade("another library", "client.retry", "none"),)
 
 
 def test_trouble_is_what_is_wrong_for_all() -> None:
@@ -126,13 +128,3 @@ def test_whatever_they_answer_nobody_is_forgotten_and_no_problem_is_overlooked(t
     assert (seen.problem == "") == (common and serve) == (serve and (seen.plaintext or seen.tls))
     # The order in which they answer means nothing.
     assert merge(answers(**dict(reversed(told.items()))), [ORDERS])[ORDERS] == seen
-
-
-def test_a_downgrade_is_told_for_a_while_after_its_last_client() -> None:
-    lingering, one, two = Lingering(), Downgrade("a", "f", "w"), Downgrade("b", "f", "w")
-    assert lingering({ORDERS: Seen("", downgrades=(two,))}, 0.0)[ORDERS].downgrades == (two,)
-    assert lingering({ORDERS: Seen("", downgrades=(one,))}, 10.0)[ORDERS].downgrades == (one, two)
-    assert lingering({ORDERS: Seen("")}, LINGERS - 1)[ORDERS].downgrades == (one, two)
-    assert lingering({ORDERS: Seen("")}, LINGERS)[ORDERS].downgrades == (one,)
-    assert lingering({}, LINGERS) == {}
-    assert lingering({ORDERS: Seen("")}, LINGERS)[ORDERS].downgrades == ()

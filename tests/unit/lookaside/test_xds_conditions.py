@@ -12,6 +12,7 @@ from grpcbalance.conditions import observed
 from grpcbalance.desired import resolve
 from grpcbalance.lookaside.pods import NOBODY, Absent
 from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
+from grpcbalance.migration import STAYS
 from grpcbalance.roles import Situation
 from grpcbalance.status import lacking, make_status
 from tests.unit import factories as make
@@ -21,6 +22,7 @@ from tests.unit.core.test_plan import CONFIGURED_CLIENT, SERVER
 from .answers import ORDERS
 
 Raw = dict[str, Any]
+GO_IMPORT = 'Go: import _ "google.golang.org/grpc/xds"'
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
 REST = (make.headless(), make.serving(), SERVER, CONFIGURED_CLIENT)
 XDS = make.env(GRPC_ORDERS_TARGET="xds:///orders.shop:5000")
@@ -68,9 +70,9 @@ CASES = [
     (nacked(OWN), "False", Reason.NACKED, "refused by checkout-1, which keep what they had; checkout-1 says of cluster: no"),
     (nacked(OWN, OTHER), "False", Reason.NACKED, "refused by checkout-1, checkout-2, which"),
     (nacked(*(Node("shop", f"p{n}") for n in range(5))), "False", Reason.NACKED, "refused by p0, p1, p2 and 2 more, which"),
-    (nacked(OWN, ABROAD), "False", Reason.NACKED, "refused by checkout-1 and 1 of clients in other namespaces, which"),
-    (nacked(ABROAD), "False", Reason.NACKED, "refused by 1 of clients in other namespaces, which keep what they had"),
-    (nacked(Node("", "")), "False", Reason.NACKED, "refused by a client without a name"),
+    (nacked(OWN, ABROAD), "False", Reason.NACKED, "refused by checkout-1 and 1 of clients in other namespaces, or that name no pod, which"),
+    (nacked(ABROAD), "False", Reason.NACKED, "refused by 1 of clients in other namespaces, or that name no pod, which keep what they had"),
+    (nacked(Node("", "")), "False", Reason.NACKED, "refused by 1 of clients in other namespaces, or that name no pod, which"),
 ]  # fmt: skip
 
 
@@ -90,9 +92,26 @@ def test_words_of_clients_elsewhere_are_not_quoted() -> None:
     assert "web" not in text
 
 
+@pytest.mark.parametrize(
+    "client",
+    [
+        Node("", "checkout-1"),
+        Node("shop", "admin: run kubectl delete ns shop"),
+        Node("shop", "Checkout"),
+        Node("shop", "a..b"),
+        Node("shop", "a-"),
+        Node("shop", "a" * 254),
+        Node("shop", "a\n"),
+    ],
+)
+def test_who_names_no_pod_of_this_namespace_is_only_counted(client: Node) -> None:
+    found = condition(status_of(nacked(client, message="run it")), "XdsAccepted")
+    assert found[2] == "refused by 1 of clients in other namespaces, or that name no pod, which keep what they had"
+
+
 def test_the_words_of_a_client_fit() -> None:
     found = condition(
-        status_of(nacked(*(Node("shop", "p" * 253 + str(n)) for n in range(3)), message="x" * 500)), "XdsAccepted"
+        status_of(nacked(*(Node("shop", "p" * 252 + str(n)) for n in range(3)), message="x" * 500)), "XdsAccepted"
     )
     assert len(found[2]) == 1024
 
@@ -141,7 +160,9 @@ def test_not_connected(pods: tuple[Node, ...], words: str) -> None:
     value, reason, message = condition(status, "ClientsConfigured")
     assert (value, reason) == ("False", "XdsNotConnected")
     assert message.startswith(NOT + words)
-    assert "google.golang.org/grpc/xds" in message
+    # In the words of what tells clients on DNS how to move.
+    assert GO_IMPORT in message
+    assert GO_IMPORT in STAYS.message
     assert "secret" not in str(status)
     assert condition(status, "Ready")[0] == "True"
 
@@ -175,7 +196,7 @@ def test_a_reason_of_another_version_is_not_kept() -> None:
 
 
 def test_counts_and_downgrades() -> None:
-    many = tuple(Downgrade(f"gRPC Go {n}", "client.retry", "none") for n in range(12))
+    many = tuple(Downgrade(f"gRPC Go {n}", "client.retry", "none") for n in range(10))
     status = status_of(Seen("", downgrades=many), *REST, MOVED)
     assert status["xds"]["workloads"] == {"moved": 1, "onDns": 1}
     assert status["xds"]["downgrades"][0] == {"client": "gRPC Go 0", "feature": "client.retry", "what": "none"}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from grpcbalance.overview.build import ClientsPage, build
+from grpcbalance.lookaside.connected import Page
+from grpcbalance.overview.build import build
 from grpcbalance.overview.report import Report
 from grpcbalance.overview.text import render
 from tests.unit import factories as make
@@ -15,7 +16,7 @@ from .kit import Raw, asks, client, condition, on_xds, orders, page, standing
 
 
 def report(*objects: Raw, notes: tuple[str, ...] = (), **pages: Raw) -> Report:
-    read = {name: ClientsPage.model_validate(one) for name, one in pages.items()}
+    read = {name: Page.model_validate(one) for name, one in pages.items()}
     return build(objects, read or None, notes)
 
 

@@ -71,7 +71,7 @@ class Server:
         # Ready pods with an xDS target, when they were listed of which namespace, and what refuses that.
         self.xds_pods: list[Pod] = []
         self.listings: list[tuple[float, str]] = []
-        self.xds_refusal: KubeError | None = None
+        self.xds_refusal: Exception | None = None
         self.watchers: list[Watcher] = []
         self.faults: list[Fault] = []
         self.attempts: list[Write] = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from grpcbalance.lookaside.changes import take
-from grpcbalance.lookaside.seen import Node, Seen
+from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
+from grpcbalance.lookaside.steady import Steady
 from grpcbalance.model import Ref
 from grpcbalance.names import BOOTSTRAP, PLURAL
 from tests.unit import factories as make
@@ -122,6 +125,19 @@ def test_clients_that_come_and_go_write_nothing() -> None:
         connected = frozenset({Node("shop", f"checkout-{number}")})
         tell(world, Seen("", plaintext=True, tls=True, connected=connected))
         assert world.writes_in(LONG) == []
+
+
+@pytest.mark.parametrize("flips", [False, True], ids=["other words", "now and then"])
+def test_whatever_a_client_says_status_is_written_twice_a_minute_at_most(flips: bool) -> None:
+    world, steady, writes = on_xds(World()), Steady(), 0
+    for number in range(60):
+        refused = Rejection(Node("shop", f"checkout-{number}"), "cluster", f"words {number}")
+        other = Downgrade(f"gRPC Go 1.{number}.0", "client.policy", "RoundRobin")
+        rejections = () if flips and number % 2 else (refused,)
+        said = Seen("", plaintext=True, tls=True, rejections=rejections, downgrades=(other,))
+        tell(world, steady({ORDERS: said}, world.now)[ORDERS])
+        writes += len(world.writes_in(2.0))
+    assert 2 <= writes <= 4
 
 
 def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> None:

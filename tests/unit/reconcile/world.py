@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -42,7 +42,11 @@ class CrashError(BaseException):
 
 
 def make_context(
-    server: Server, view: View, settings: Settings, monotonic: Callable[[], float], enqueue: Callable[..., None]
+    server: Server,
+    view: View,
+    settings: Settings,
+    monotonic: Callable[[], float],
+    enqueue: Callable[..., None],
 ) -> Context:
     """What the reconcilers work with, on the fake server and fake time."""
     clock = Clock(now=lambda: BEGINNING + timedelta(seconds=monotonic()), monotonic=monotonic)
@@ -59,6 +63,7 @@ def make_context(
         service_refusals={},
         workload_refusals={},
         pods_on_xds=server.pods_on_xds,
+        beside=_at_once,
     )
 
 
@@ -133,6 +138,15 @@ def _finish(work: Coroutine[Any, Any, float | None]) -> float | None:
         answer: float | None = done.value
         return answer
     raise AssertionError("the fake API server never waits")
+
+
+def _at_once(work: Callable[[], Awaitable[None]]) -> None:
+    """What the operator has done beside its work."""
+
+    async def do() -> None:
+        await work()
+
+    _finish(do())
 
 
 class World:

@@ -6,8 +6,9 @@ import asyncio
 import json
 from typing import Any
 
+from grpcbalance.lookaside.connected import Page
 from grpcbalance.xds.clients import Identity
-from grpcbalance.xds.debug import Page, page
+from grpcbalance.xds.debug import page
 from grpcbalance.xds.kinds import Kind
 from grpcbalance.xds.session import Request
 from grpcbalance.xds.wire import Node
@@ -17,7 +18,7 @@ from tests.unit.xds.world import ALL, SAME, TARGET, World, orders
 
 def told(world: World) -> list[dict[str, Any]]:
     text = asyncio.run(page(world.clients))
-    # It is what the model says, to which the operator holds.
+    # It is what the model says, to which `grpcbalance status` holds.
     assert json.loads(text) == Page.model_validate_json(text).model_dump(mode="json", by_alias=True)
     clients: list[dict[str, Any]] = json.loads(text)["clients"]
     return clients

@@ -100,6 +100,16 @@ def test_what_is_refused_until_it_is_accepted() -> None:
     assert told(world).services[0].rejections == ()
 
 
+def test_clients_that_call_themselves_anything_fill_no_list() -> None:
+    world = World(*orders(allowedClients=ALL, client={"policy": "LeastRequest"}))
+    for number in range(30):
+        connect(world, Node(f"checkout-{number}", f"my client {number}", "1.0.0", "", "shop"), Identity(), TARGET)
+    connect(world, GO, Identity(), TARGET)
+    [service] = told(world).services
+    found = {(one.agent, one.version) for one in service.downgrades if one.feature == "client.policy"}
+    assert found == {("", ""), ("gRPC Go", "1.60.0")}
+
+
 def test_rejections_are_bounded() -> None:
     world = World(*orders(allowedClients=ALL))
     for number in range(MAX_REJECTIONS + 5):

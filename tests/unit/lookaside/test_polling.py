@@ -42,7 +42,7 @@ def serve(make: Callable[[], Awaitable[str]], use: Callable[[Probes, Reader], Aw
 
 def test_a_page_that_takes_long_to_make_is_never_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     # What took the operator 3 s and the page 1.2 s, in a fifth of the time.
-    monkeypatch.setattr(reading, "PATIENCE", 0.6)
+    monkeypatch.setattr(reading, "PATIENCE", 0.9)
     made: list[float] = []
 
     async def make() -> str:

@@ -9,12 +9,11 @@ import pytest
 
 from grpcbalance.errors import Conflict
 from grpcbalance.model import Ref
-from grpcbalance.names import ANNOTATION_OWNER_UID, ANNOTATION_UNREFERENCED, FIELD_MANAGER, PLURAL
-from grpcbalance.observe import ref_of
+from grpcbalance.names import ANNOTATION_OWNER_UID, ANNOTATION_UNREFERENCED, PLURAL
 from tests.unit import factories as make
 from tests.unit.factories import NAMESPACE
 
-from .server import Server, Write
+from .server import Write
 from .world import LONG, World, shop
 
 Raw = dict[str, Any]
@@ -274,37 +273,3 @@ def test_a_changed_port_becomes_the_only_one_of_the_service_and_reaches_the_clie
         assert world.env("checkout")[TARGET] == f"dns:///{HOST}.cluster.local.:{port}"
         assert world.condition("Ready") == ("True", "Ready")
         assert world.writes_in(LONG) == []
-
-
-def test_the_fake_refuses_an_apply_of_another_port_as_the_api_server_does() -> None:
-    # The POST and the apply are two owners; what only the POST set, an apply keeps: two ports named grpc.
-    world = shop(World())
-    manifest = world.server.get("services", NAME)
-    manifest["spec"]["ports"] = [{**manifest["spec"]["ports"][0], "port": 6000, "targetPort": 6000}]
-    assert "Duplicate value" in applied(world.server, manifest)
-    assert world.server.get("services", NAME)["spec"]["ports"][0]["port"] == 5000
-
-
-def applied(server: Server, manifest: Raw) -> str:
-    try:
-        server.apply_service(manifest).send(None)
-    except StopIteration:
-        return ""
-    except Exception as error:
-        return str(error)
-    raise AssertionError("the fake API server never waits")
-
-
-def test_the_fake_lets_an_apply_take_away_what_only_an_apply_gave() -> None:
-    world = shop(World())
-    manifest = world.server.get("services", NAME)
-    manifest["metadata"]["annotations"]["note"] = "x"
-    assert applied(world.server, manifest) == ""
-    assert marks_of(world)["note"] == "x"
-    del manifest["metadata"]["annotations"]["note"]
-    del manifest["metadata"]["annotations"][ANNOTATION_OWNER_UID]
-    assert applied(world.server, manifest) == ""
-    # The POST still owns the other one.
-    assert list(marks_of(world)) == [ANNOTATION_OWNER_UID]
-    assert ref_of(manifest) == Ref(NAMESPACE, NAME)
-    assert FIELD_MANAGER == "grpcbalance"

@@ -65,7 +65,7 @@ bench: $(STAMP) ## scale benchmark: 5,000 services, 10,000 workloads, 100,000 en
 bench-dataplane: $(STAMP) ## what clients of four languages really do: tables, plots (18 minutes)
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/python -m tests.bench.dataplane $(ARGS)
 
-bench-xds: $(STAMP) ## the look-aside balancer: fan-out to 3,000 streams, new pods on real clients (15 minutes)
+bench-xds: $(STAMP) ## the look-aside balancer: fan-out to 3,000 streams, new pods on real clients (25 minutes)
 	@$(BIN)/python -m tests.bench.xds.generator
 	@$(PRIVATE_ALL) $(CURDIR)/$(BIN)/python -m tests.bench.xds $(ARGS)
 

@@ -15,7 +15,7 @@ import pytest
 
 from lab import Cluster
 from lab.images import LANGUAGES
-from lab.install import NAMESPACE, install_xds
+from lab.install import NAMESPACE
 from lab.records import Recorder, Rpc, per_pod
 from lab.rest import Rest, path
 from tests.kit import xds
@@ -36,9 +36,9 @@ _CLIENTS = "proxy/debug/clients"
 
 
 @pytest.fixture(scope="module")
-def stage(cluster: Cluster, api: Rest) -> Iterator[Stage]:
+def stage(cluster: Cluster, api: Rest, authority: bytes) -> Iterator[Stage]:
     """Three servers of `orders`, and a client in each language that calls them all."""
-    install_xds(cluster)
+    assert authority
     shop = Shop(cluster, api, new_namespace(api, "conformance"))
     shop.create(balanced(), servers("orders", 3), balanced("payments"), servers("payments", 1))
     shop.wait_rolled_out("orders", "payments")

@@ -13,7 +13,7 @@ import pytest
 
 from lab import Cluster, Lab
 from lab.images import LANGUAGES
-from lab.install import NAMESPACE, install_xds
+from lab.install import NAMESPACE
 from lab.records import Recorder, per_pod
 from lab.rest import Rest, path
 from tests.bench.xds import generator
@@ -31,9 +31,9 @@ _CROWD = 1000
 
 
 @pytest.fixture(scope="module")
-def stage(cluster: Cluster, api: Rest) -> Iterator[Stage]:
+def stage(cluster: Cluster, api: Rest, authority: bytes) -> Iterator[Stage]:
     """Two servers of `orders`, and a client in each language that calls them both."""
-    install_xds(cluster)
+    assert authority
     shop = Shop(cluster, api, new_namespace(api, "conformance-control"))
     shop.create(balanced(), servers("orders", 2))
     shop.wait_rolled_out("orders")

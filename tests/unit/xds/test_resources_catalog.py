@@ -81,6 +81,14 @@ def test_variants_are_few(spec: str, count: int) -> None:
     assert len({narrowed(service, one) for one in VARIANTS}) == count
 
 
+def test_who_may_hang_when_calls_move_between_zones_prefers_none() -> None:
+    service = served_by({"zonePreference": "Prefer"})
+    java, go = (variant(name, "1.85.1", "a") for name in ("gRPC Java", "gRPC Go"))
+    assert (narrowed(service, java).zone, narrowed(service, go).zone) == ("", "a")
+    (told,) = of_client(service.client, agent("gRPC Java", "1.85.1"))
+    assert told == Downgrade("client.zonePreference", "no zone is preferred")
+
+
 def test_each_kind_depends_on_what_concerns_it() -> None:
     service = served_by(SPECS["all"] | {"zonePreference": "Prefer"})
     plain, zone, features = (build(service, Variant(f, z)) for f, z in ((ALL, ""), (ALL, "a"), (BASELINE, "")))
@@ -100,7 +108,7 @@ def test_an_update_of_an_endpoint_concerns_the_endpoints_alone() -> None:
 
 
 def test_a_client_by_its_own_words() -> None:
-    assert variant("gRPC Go", "1.41.0", "a") == Variant(Features(retry=True), "a")
+    assert variant("gRPC Go", "1.41.0", "a") == Variant(Features(retry=True, priorities=True), "a")
 
 
 @given(CLIENTS, st.sampled_from(EVERY))

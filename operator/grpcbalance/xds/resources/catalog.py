@@ -52,7 +52,8 @@ def variant(user_agent_name: str, user_agent_version: str, zone: str) -> Variant
 
 def narrowed(service: Served, client: Variant) -> Variant:
     """The variant without what makes no difference to this service. At most (zones + 1) x 8 are left."""
-    prefers = service.client.zone_preference == "Prefer" and client.zone in ready_zones(service.zones or ())
+    wanted = service.client.zone_preference == "Prefer" and client.features.priorities
+    prefers = wanted and client.zone in ready_zones(service.zones or ())
     return Variant(client.features.only(features_of(service.client)), client.zone if prefers else "")
 
 

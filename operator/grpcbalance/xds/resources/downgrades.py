@@ -56,11 +56,16 @@ def _wanted(client: Client) -> dict[str, tuple[str, str]]:
         wanted["retry"] = ("client.retry", "no retries")
     if client.policy in FEATURE_OF:
         wanted[FEATURE_OF[client.policy]] = ("client.policy", "RoundRobin")
+    if client.zone_preference == "Prefer":
+        wanted["priorities"] = ("client.zonePreference", "no zone is preferred")
     if client.outlier_detection is not None:
         wanted["outlier_detection"] = ("client.outlierDetection", "no endpoint is left out")
     return wanted
 
 
 def features_of(client: Client) -> frozenset[str]:
-    """The features that make a difference to this spec's clients. That outlier detection is off is said, too."""
-    return frozenset((*_wanted(client), "outlier_detection"))
+    """The features that make a difference to this spec's clients. That outlier detection is off is said, too.
+
+    Priorities are not among them: they make one by the zone alone.
+    """
+    return frozenset((*_wanted(client), "outlier_detection")) - {"priorities"}

@@ -21,12 +21,14 @@ Version = tuple[int, int, int]
 class Features:
     """What a client makes use of. The default is what all clients since 1.41 have in common: none of it.
 
-    `retry` is A44, `outlier_detection` A50. The three policies are those of a cluster's load_balancing_policy (A52):
+    `retry` is A44, `outlier_detection` A50; `priorities`: endpoints of one priority take over from those of another
+    while calls go on (A27). The three policies are those of a cluster's load_balancing_policy (A52):
     `weighted_round_robin` A58, `least_request` A48, `pick_first` A62; no client has one of them without A52.
     """
 
     retry: bool = False
     outlier_detection: bool = False
+    priorities: bool = False
     weighted_round_robin: bool = False
     least_request: bool = False
     pick_first: bool = False
@@ -66,6 +68,7 @@ C_CORE: Final = Library(
     re.compile(r"C-core ([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?"),
     {
         "retry": Since((19, 0, 0)),
+        "priorities": Since((19, 0, 0)),
         "outlier_detection": Since((29, 0, 0)),
         "weighted_round_robin": Since((32, 0, 0)),
         "pick_first": Since((35, 0, 0)),
@@ -74,6 +77,8 @@ C_CORE: Final = Library(
 JAVA: Final = Library(
     re.compile("gRPC Java"),
     _RELEASE,
+    # No priorities: when calls move from one to another, a blocking call may hang for ever, whatever its deadline.
+    # Seen with 1.85.1, most likely grpc-java issue 12456, which was open in November 2026.
     {
         "retry": Since((1, 40, 1)),
         "outlier_detection": Since((1, 49, 0)),
@@ -87,6 +92,7 @@ GO: Final = Library(
     re.compile("gRPC Go"),
     _RELEASE,
     {
+        "priorities": Since((1, 41, 0)),
         "retry": Since((1, 41, 0)),
         "outlier_detection": Since((1, 50, 0)),
         "weighted_round_robin": Since((1, 56, 0)),
@@ -100,6 +106,7 @@ NODE: Final = Library(
     _RELEASE,
     {
         "retry": Since((1, 8, 0)),
+        "priorities": Since((1, 4, 0)),
         "outlier_detection": Since((1, 7, 0)),
         "weighted_round_robin": Since((1, 14, 0), "GRPC_EXPERIMENTAL_XDS_WRR_LB"),
         "pick_first": Since((1, 10, 0), _PICK_FIRST_SWITCH),

@@ -81,6 +81,14 @@ def test_variants_are_few(spec: str, count: int) -> None:
     assert len({narrowed(service, one) for one in VARIANTS}) == count
 
 
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_what_is_narrowed_once_more_stays_as_it_is(spec: dict[str, Any]) -> None:
+    service = served_by(spec)
+    for once in {narrowed(service, one) for one in VARIANTS}:
+        assert narrowed(service, once) == once
+        assert build(service, once) in [build(service, one) for one in VARIANTS if narrowed(service, one) == once]
+
+
 def test_who_may_hang_when_calls_move_between_zones_prefers_none() -> None:
     service = served_by({"zonePreference": "Prefer"})
     java, go = (variant(name, "1.85.1", "a") for name in ("gRPC Java", "gRPC Go"))

@@ -54,7 +54,9 @@ def narrowed(service: Served, client: Variant) -> Variant:
     """The variant without what makes no difference to this service. At most (zones + 1) x 8 are left."""
     wanted = service.client.zone_preference == "Prefer" and client.features.priorities
     prefers = wanted and client.zone in ready_zones(service.zones or ())
-    return Variant(client.features.only(features_of(service.client)), client.zone if prefers else "")
+    # What is narrowed once more stays as it is: a zone without priorities would be none.
+    makes_a_difference = features_of(service.client) | ({"priorities"} if prefers else frozenset())
+    return Variant(client.features.only(makes_a_difference), client.zone if prefers else "")
 
 
 def build(service: Served, client: Variant) -> Resources:

@@ -72,7 +72,9 @@ def test_a_client_that_takes_everything_and_what_it_does_otherwise(served: Shop)
         assert recorder.wait(lambda rpcs: len(rpcs) > 50, since=time.time(), within=60) is not None
     served.wait_condition("XdsAccepted", reason="AllAccepted")
     served.wait_condition("ClientsConfigured", within=ROLLOUT)
-    found = served.wait_balanced(lambda b: bool(b["status"]["xds"].get("downgrades")), "a downgrade is told")
+    found = served.wait_balanced(
+        lambda b: bool(b["status"]["xds"].get("downgrades")), "a downgrade is told", within=TOLD
+    )
     assert counts(found) == {"moved": 1, "onDns": 0}
     [told] = found["status"]["xds"]["downgrades"]
     assert told["client"].startswith("gRPC Go 1.")

@@ -77,8 +77,8 @@ C_CORE: Final = Library(
 JAVA: Final = Library(
     re.compile("gRPC Java"),
     _RELEASE,
-    # No priorities: when calls move from one to another, a blocking call may hang for ever, whatever its deadline.
-    # Seen with 1.85.1, most likely grpc-java issue 12456, which was open in November 2026.
+    # No priorities: when all endpoints that are called give way to others at once, as between priorities, a blocking
+    # call may hang for ever, whatever its deadline. Seen with 1.85.1; perhaps grpc-java issue 12456, open in 11/2026.
     {
         "retry": Since((1, 40, 1)),
         "outlier_detection": Since((1, 49, 0)),

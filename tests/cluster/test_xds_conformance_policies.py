@@ -137,7 +137,7 @@ def test_a_server_that_fails_is_left_out_and_comes_back(language: str, place: Pl
     assert max(after - before for before, after in itertools.pairwise(touched)) > _LEFT_OUT - 1
 
 
-# When all endpoints that grpc-java calls give way to others at once, an RPC of it may never end: it is told of no zones.
+# An RPC of grpc-java may never end when all endpoints that it calls give way to others: it is told of no zones.
 _WITHOUT_ZONES = "java"
 
 

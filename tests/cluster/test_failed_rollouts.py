@@ -45,6 +45,7 @@ def test_a_failed_rollout_stops_further_ones_until_it_is_mended(shop: Shop) -> N
 
 
 @pytest.mark.needs_lab
+@pytest.mark.full
 def test_two_hundred_changes_drain_as_a_visible_queue(cluster: Cluster, api: Rest, shop: Shop) -> None:
     assert isinstance(cluster, Lab)
     shop.create(

@@ -75,6 +75,7 @@ def nothing_is_left(lab: str) -> bool:
     return not any(remains(lab).values())
 
 
+@pytest.mark.full
 def test_two_labs_side_by_side_know_nothing_of_each_other() -> None:
     with Lab() as first, Lab() as second:
         assert first.name != second.name
@@ -133,6 +134,7 @@ def test_three_nodes_are_in_three_zones_and_run_pods() -> None:
         assert sorted(resolved.split()) == sorted(pod["status"]["podIP"] for pod in found)
 
 
+@pytest.mark.full
 def test_programs_of_kubebuilder_assets_run_in_place_of_the_built_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from lab.rest import Rest, path
 
 from . import pods
 
-pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab]
+pytestmark = [pytest.mark.cluster, pytest.mark.needs_lab, pytest.mark.full]
 
 COMPONENTS = (
     "etcd",

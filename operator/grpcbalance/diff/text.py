@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
+
+from grpcbalance.styled import Style, plain
 
 from .report import BalancedTold, Report, ServiceChange, VariableChange, WorkloadChange
 
-# Text and the name of a colour, or None for bold.
-Style = Callable[[str, str | None], str]
 _COLOURS: Final = {"+": "green", "-": "red", "~": "yellow"}
 _SIGNS: Final = {"Add": "+", "Remove": "-", "Change": "~"}
 _VERBS: Final = {"Create": "is created", "Change": "is changed", "Retire": "is retired"}
-
-
-def plain(text: str, _: str | None) -> str:
-    """No colour at all."""
-    return text
 
 
 def render(report: Report, style: Style = plain) -> Iterator[str]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
+
+from grpcbalance.styled import Style, plain
 
 from .report import Balanced, Report, Xds, XdsClient
 
-# Text and the name of a colour, or None for bold.
-Style = Callable[[str, str | None], str]
 _COLOURS: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
 _STATES: Final = {"Refused": "red", "Pending": "yellow"}
 _WORDS: Final = {"True": "Ready", "False": "not Ready", "Unknown": "not known"}
-
-
-def plain(text: str, _: str | None) -> str:
-    """No colour at all."""
-    return text
 
 
 def render(report: Report, style: Style = plain) -> Iterator[str]:

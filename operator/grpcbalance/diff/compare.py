@@ -28,9 +28,9 @@ def container_changes(kind: str, raw: Mapping[str, Any], patch: Mapping[str, Any
 def _variables(container: Mapping[str, Any], patch: Mapping[str, Any]) -> Iterator[VariableChange]:
     # An upsert is of what is absent or ours, a deletion of what is ours: the old value is one that we wrote.
     for key, list_, text in (("name", "env", _text), ("mountPath", "volumeMounts", _mounted)):
-        there = {entry[key]: text(entry) for entry in container.get(list_) or ()}
         for entry in patch.get(list_, ()):
-            old, removed = there.get(entry[key]), "$patch" in entry
+            old = next((text(found) for found in container.get(list_) or () if found[key] == entry[key]), None)
+            removed = "$patch" in entry
             change: Literal["Add", "Change", "Remove"]
             change = "Remove" if removed else "Add" if old is None else "Change"
             yield VariableChange(name=entry[key], change=change, old=old, new=None if removed else text(entry))

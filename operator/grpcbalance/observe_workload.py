@@ -133,15 +133,19 @@ def _proof_mounts(pod: Raw) -> Iterator[str]:
             yield container["name"]
 
 
+def _proof_volume(pod: Raw) -> Raw | None:
+    return next((volume for volume in pod.get("volumes") or () if volume["name"] == PROOF_VOLUME), None)
+
+
 def _spare_proof(pod: Raw) -> str | None:
     """Digest of the volume of our volume's name that no container mounts, as the record has it of one that did."""
-    volume = next((v for v in pod.get("volumes") or () if v["name"] == PROOF_VOLUME), None)
+    volume = _proof_volume(pod)
     return None if volume is None or any(_proof_mounts(pod)) else proof_digest(Proof().mount(), volume)
 
 
 def _proofs(raw: Raw, pod: Raw, record: Record) -> Iterator[EnvVar]:
     """The volume of our volume's name, as one more thing that a container has under a name."""
-    volume = next((v for v in pod.get("volumes") or () if v["name"] == PROOF_VOLUME), None)
+    volume = _proof_volume(pod)
     mounts = [m for m in raw.get("volumeMounts") or () if m["name"] == PROOF_VOLUME or m["mountPath"] == PROOF_PATH]
     for mount in mounts:
         yield EnvVar(PROOF, intern(proof_digest(mount, volume or {})))

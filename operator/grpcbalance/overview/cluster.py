@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -95,7 +94,7 @@ async def _page(kube: Kube, path: str, name: str) -> Page | str:
     """Through the API server's proxy, with the permissions of whoever asks."""
     where = f"{path}/{quote(name, safe='')}:{PORT}/proxy{PATH}"
     try:
-        return Page.model_validate_json(json.dumps(await kube.ask("get", "pods/proxy", where)))
+        return Page.model_validate(await kube.ask("get", "pods/proxy", where))
     except Forbidden as error:
         return f"who is connected is not shown: {error}"
     except KubeError as error:

@@ -11,23 +11,13 @@ from lab import Lab
 from lab.install import NAMESPACE, XDS_DEPLOYMENT, wait_rolled_out
 from lab.records import Recorder, failures, per_pod
 from lab.rest import Rest, path
-from tests.kit import objects, programs, xds
+from tests.kit import programs, xds
 from tests.kit.shop import ROLLOUT, Shop
 
 # What every change has to keep is in test_xds_migration.
 pytestmark = [pytest.mark.cluster, pytest.mark.xds]
 
 LANGUAGES = ("go", "python")
-
-
-def serve(shop: Shop, **spec: object) -> None:
-    """Two servers of `orders`, which take their time to go."""
-    server = objects.server(replicas=2, annotations={"grpcbalance.dev/server": "orders"})
-    server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
-    shop.create(objects.balanced(**spec), server)
-    # The values roll the servers once: only those of the last rollout are wanted.
-    shop.wait_condition("ServersConfigured", within=ROLLOUT)
-    shop.wait_rolled_out("orders")
 
 
 def call(shop: Shop, name: str, language: str) -> None:
@@ -40,7 +30,7 @@ def call(shop: Shop, name: str, language: str) -> None:
 def recorder(shop: Shop, authority: bytes, request: pytest.FixtureRequest) -> Iterator[Recorder]:
     """Two servers, and a client in each language that calls them by xDS."""
     assert authority
-    serve(shop, discovery="XDS", **xds.OPEN)
+    xds.serve(shop, discovery="XDS", **xds.OPEN)
     call(shop, "checkout", request.param)
     with Recorder(shop.cluster, shop.namespace, "app=checkout") as made:
         assert made.wait(lambda found: len(per_pod(found)) == 2, since=0, within=60) is not None
@@ -127,7 +117,7 @@ def test_over_tls_a_token_shows_what_is_for_its_namespace(
     language: str, shop: Shop, authority: bytes, api: Rest
 ) -> None:
     # For its own namespace only, which in plain text nobody can prove.
-    serve(shop)
+    xds.serve(shop)
     data = {"ca.crt": authority.decode()}
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "xds-ca"}, "data": data}
     shop.api.create(path("v1", "configmaps", shop.namespace), made)

@@ -22,15 +22,6 @@ TARGET, BOOTSTRAP = "GRPC_ORDERS_TARGET", "GRPC_XDS_BOOTSTRAP_CONFIG"
 LANGUAGES = [pytest.param("go"), pytest.param("python", marks=pytest.mark.xds)]
 
 
-def serve(shop: Shop, **spec: Any) -> None:
-    """Two servers of `orders`, which take their time to go."""
-    server = objects.server(replicas=2, annotations={"grpcbalance.dev/server": "orders"})
-    server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
-    shop.create(objects.balanced(**spec), server)
-    shop.wait_condition("ServersConfigured", within=ROLLOUT)
-    shop.wait_rolled_out("orders")
-
-
 def discover(shop: Shop, by: str) -> None:
     """Change the one word."""
     shop.merge("GrpcBalancedService", "orders", {"spec": {"discovery": by}})
@@ -64,7 +55,7 @@ def moved(shop: Shop, counts: Mapping[str, int]) -> Object:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_one_word_moves_clients_there_and_back_and_no_rpc_fails(language: str, shop: Shop, authority: bytes) -> None:
     assert authority
-    serve(shop, **xds.OPEN)
+    xds.serve(shop, **xds.OPEN)
     ready = programs.client(language, "checkout", "orders", rate=50)
     ready["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
     shop.create(ready, programs.client("go", "legacy", "orders", rate=20))
@@ -127,7 +118,7 @@ def scale_out(shop: Shop, calls: Recorder) -> None:
 def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
     language: str, shop: Shop, authority: bytes, api: Rest
 ) -> None:
-    serve(shop, discovery="XDS")
+    xds.serve(shop, discovery="XDS")
     client = programs.client(language, "checkout", "orders", rate=20)
     client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "ready"
     before = client["spec"]["template"]["spec"].get("volumes")
@@ -154,7 +145,7 @@ def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
 @pytest.mark.xds
 def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop, authority: bytes) -> None:
     assert authority
-    serve(shop, discovery="XDS")
+    xds.serve(shop, discovery="XDS")
     client = programs.client("go", "checkout", "orders")
     client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
     shop.create(client)
@@ -169,7 +160,7 @@ def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop,
 def test_what_a_bootstrap_refers_to_is_kept_before_it(shop: Shop, authority: bytes) -> None:
     """The kubelet expands `$(NAME)` only of what stands earlier; whatever somebody does, the user's entries stay."""
     assert authority
-    serve(shop, discovery="XDS", **xds.OPEN)
+    xds.serve(shop, discovery="XDS", **xds.OPEN)
     client = programs.client("go", "checkout", "orders")
     client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
     shop.create(client)

@@ -15,6 +15,7 @@ from lab.install import NAMESPACE, XDS_DEPLOYMENT
 from lab.pki import Authority, Identity
 from lab.rest import Object, Rest, path
 from tests.kit import objects, programs
+from tests.kit.shop import ROLLOUT, Shop
 
 ADDRESS: Final = f"dns:///grpcbalance-xds.{NAMESPACE}.svc.cluster.local.:18000"
 OPEN: Final = {"allowedClients": {"namespaces": {"from": "All"}}}
@@ -103,6 +104,16 @@ def make_secret(api: Rest, namespace: str, name: str, identity: Identity, author
         "data": {name: base64.b64encode(content).decode() for name, content in data.items()},
     }
     api.create(path("v1", "secrets", namespace), secret)
+
+
+def serve(shop: Shop, **spec: Any) -> None:
+    """Two servers of `orders`, which take their time to go."""
+    server = objects.server(replicas=2, annotations={"grpcbalance.dev/server": "orders"})
+    server["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
+    shop.create(objects.balanced(**spec), server)
+    # The values roll the servers once: only those of the last rollout are wanted.
+    shop.wait_condition("ServersConfigured", within=ROLLOUT)
+    shop.wait_rolled_out("orders")
 
 
 def on_xds(

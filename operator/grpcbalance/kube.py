@@ -115,7 +115,7 @@ class Kube:
 
     async def get_service(self, ref: Ref) -> dict[str, Any] | None:
         """The live Service, or None."""
-        return await self._get("services", _service_path(ref))
+        return await self.read("services", _service_path(ref))
 
     async def delete_service(self, ref: Ref, uid: str, resource_version: str) -> None:
         """Delete exactly this state of a Service; Conflict when it is another now, nothing when it is gone."""
@@ -177,7 +177,7 @@ class Kube:
     async def has_authority(self, namespace: str) -> bool:
         """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
         path = f"/api/v1/namespaces/{_part(namespace)}/configmaps/{AUTHORITY}"
-        return AUTHORITY_KEY in ((await self._get("configmaps", path) or {}).get("data") or {})
+        return AUTHORITY_KEY in ((await self.read("configmaps", path) or {}).get("data") or {})
 
     async def serves(self, group: str, version: str, plural: str) -> bool:
         """Whether discovery tells of a kind now; False while that cannot be asked."""
@@ -201,12 +201,14 @@ class Kube:
             if not query["continue"]:
                 return
 
-    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether we are allowed something, in a namespace or ("") in all of them. It changes nothing."""
-        name, _, subresource = resource.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": name, "namespace": namespace}
-        # The only one of its kind that we may read.
-        attributes |= {"name": AUTHORITY} if resource == "configmaps" else {}
+    async def may(self, verb: str, group: str, resource: str, namespace: str, name: str = "") -> bool:
+        """Whether we are allowed something, in a namespace or ("") in all of them. It changes nothing.
+
+        `name` is that of the only object of its kind that is asked about; without it, all of them are.
+        """
+        kind, _, subresource = resource.partition("/")
+        attributes = {"verb": verb, "group": group, "resource": kind, "namespace": namespace}
+        attributes |= {"name": name} if name else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -216,9 +218,16 @@ class Kube:
         answer = await self.ask("create", "selfsubjectaccessreviews", path, body)
         return bool(answer["status"]["allowed"])
 
-    async def ask(self, verb: str, resource: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """POST a question, such as a review, of which nothing is stored; without a body GET what is there."""
-        return await self._call(_Call(verb, resource, "GET" if body is None else "POST", path, body=body))
+    async def ask(self, verb: str, resource: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST a question, such as a review, of which nothing is stored."""
+        return await self._call(_Call(verb, resource, "POST", path, body=body))
+
+    async def read(self, resource: str, path: str) -> dict[str, Any] | None:
+        """GET one object, None when it is not there."""
+        try:
+            return await self._call(_Call("get", resource, "GET", path))
+        except Gone:
+            return None
 
     # -- one request -------------------------------------------------------------------------------------
 
@@ -234,12 +243,6 @@ class Kube:
         if call.resource != "events":
             self._counts.wrote(call.resource, call.verb)
         return answer
-
-    async def _get(self, resource: str, path: str) -> dict[str, Any] | None:
-        try:
-            return await self._call(_Call("get", resource, "GET", path))
-        except Gone:
-            return None
 
     async def _call(self, call: _Call) -> dict[str, Any]:
         if self._api is None:

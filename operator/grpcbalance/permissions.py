@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from .errors import KubeError
 from .kinds import WORKLOADS
-from .names import PLURAL
+from .names import AUTHORITY, PLURAL
 from .settings import Settings
 from .watched import VERBS, kinds_in
 
@@ -31,28 +31,33 @@ PERMISSIONS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("batch", "jobs"): frozenset({"list"}),
 }
 
+# Of these kinds one object only: others may hold what is nobody's business.
+NAMED: Final[Mapping[tuple[str, str], str]] = {("", "configmaps"): AUTHORITY}
+
 CHECK_EVERY: Final = 60.0
 # While something is missing, and after something was forbidden.
 CHECK_SOON: Final = 10.0
 CHECK_DOUBT: Final = 5.0
-_NAMED: Final = 8
+_LISTED: Final = 8
 
 
 class Permission(NamedTuple):
-    """Something that RBAC grants."""
+    """Something that RBAC grants, for all objects of a kind or for the one of this name."""
 
     group: str
     resource: str
     verb: str
+    name: str = ""
 
     def __str__(self) -> str:
-        name, slash, subresource = self.resource.partition("/")
-        return f"{self.verb} {name}{'.' + self.group if self.group else ''}{slash}{subresource}"
+        kind, slash, subresource = self.resource.partition("/")
+        text = f"{self.verb} {kind}{'.' + self.group if self.group else ''}{slash}{subresource}"
+        return f"{text} {self.name}" if self.name else text
 
 
 def needed(settings: Settings) -> tuple[Permission, ...]:
     """All that the code needs, in all namespaces or in the one of `settings`. manifests/ is compared with it."""
-    found = {Permission(*key, verb) for key, verbs in PERMISSIONS.items() for verb in verbs}
+    found = {Permission(*key, verb, NAMED.get(key, "")) for key, verbs in PERMISSIONS.items() for verb in verbs}
     if settings.dry_run:
         # It writes nothing but Events.
         found = {item for item in found if item.verb in ("get", "list") or item.resource == "events"}
@@ -65,11 +70,11 @@ class SelfCheck:
 
     def __init__(
         self,
-        may: Callable[[str, str, str, str], Awaitable[bool]],
+        may: Callable[[str, str, str, str, str], Awaitable[bool]],
         settings: Settings,
         changed: Callable[[], None],
     ) -> None:
-        """`may` takes verb, group, resource and namespace, as `kube.Kube.may`; `changed` is called after a change."""
+        """`may` takes what `kube.Kube.may` does; `changed` is called after a change."""
         self._may, self._changed = may, changed
         self._needed, self._namespace = needed(settings), settings.namespace
         self._lock, self._doubt = asyncio.Lock(), asyncio.Event()
@@ -87,8 +92,8 @@ class SelfCheck:
         """What is missing, in a sentence that names the fix; empty when nothing is."""
         if not self.missing:
             return ""
-        named = ", ".join(map(str, self.missing[:_NAMED]))
-        more = f" and {len(self.missing) - _NAMED} more" if len(self.missing) > _NAMED else ""
+        named = ", ".join(map(str, self.missing[:_LISTED]))
+        more = f" and {len(self.missing) - _LISTED} more" if len(self.missing) > _LISTED else ""
         return f"the operator may not {named}{more}; {self._fix}"
 
     @property
@@ -145,13 +150,8 @@ class SelfCheck:
 
     async def _ask(self) -> None:
         scope = self._namespace or ""
-        missing = tuple(
-            [
-                permission
-                for permission in self._needed
-                if not await self._may(permission.verb, permission.group, permission.resource, scope)
-            ]
-        )
+        needs = self._needed
+        missing = tuple([p for p in needs if not await self._may(p.verb, p.group, p.resource, scope, p.name)])
         if missing == self.missing:
             return
         self.missing = missing

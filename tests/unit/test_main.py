@@ -185,7 +185,7 @@ def test_a_permission_that_is_missing_is_shown_and_counted_and_bars_its_kind(
 ) -> None:
     granted = False
 
-    async def may(verb: str, _: str, resource: str, __: str) -> bool:
+    async def may(verb: str, _: str, resource: str, *__: str) -> bool:
         return granted or (verb, resource) != ("list", "cronjobs")
 
     def metric(operator: Operator) -> float | None:
@@ -226,7 +226,7 @@ def test_a_kind_that_may_not_be_watched_any_more_ends_watching_once_only(
             raise RuntimeError("403: services is forbidden")
         await tasks[0]
 
-    async def may(verb: str, _: str, resource: str, __: str) -> bool:
+    async def may(verb: str, _: str, resource: str, *__: str) -> bool:
         return not runs or (verb, resource) != ("watch", "services")
 
     monkeypatch.setattr(kopf, "spawn_tasks", spawn)

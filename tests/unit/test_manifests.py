@@ -70,11 +70,12 @@ ROLES = [
 @pytest.mark.parametrize(("role", "settings"), ROLES)
 def test_rights_are_exactly_those_that_the_code_needs(role: tuple[str, Path], settings: Settings) -> None:
     granted = [
-        permissions.Permission(group, resource, verb)
+        permissions.Permission(group, resource, verb, name)
         for rule in one(*role)["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
     ]
     assert sorted(granted) == list(permissions.needed(settings))
 

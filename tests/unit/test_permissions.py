@@ -27,14 +27,14 @@ class Reviews:
         self.rounds: list[float] = []
         self.changes = 0
 
-    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        if (group, resource, verb) == needed(Settings())[0]:
+    async def may(self, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
+        if (group, resource, verb, name) == needed(Settings())[0]:
             self.rounds.append(asyncio.get_running_loop().time() - 1000)
         self.scopes.add(namespace)
         await asyncio.sleep(0)
         if self.away:
             raise Retry(None, "away")
-        return Permission(group, resource, verb) not in self.denied
+        return Permission(group, resource, verb, name) not in self.denied
 
     def changed(self) -> None:
         self.changes += 1
@@ -52,6 +52,7 @@ def check(reviews: Reviews, settings: Settings | None = None) -> SelfCheck:
         (PATCH, "patch statefulsets.apps"),
         (STATUS, "patch grpcbalancedservices.grpcbalance.dev/status"),
         (Permission("", "pods", "list"), "list pods"),
+        (Permission("", "configmaps", "get", "grpcbalance-xds-ca"), "get configmaps grpcbalance-xds-ca"),
     ],
 )
 def test_a_permission_is_written_as_people_write_it(permission: Permission, text: str) -> None:

@@ -94,7 +94,8 @@ async def _page(kube: Kube, path: str, name: str) -> Page | str:
     """Through the API server's proxy, with the permissions of whoever asks."""
     where = f"{path}/{quote(name, safe='')}:{PORT}/proxy{PATH}"
     try:
-        return Page.model_validate(await kube.ask("get", "pods/proxy", where))
+        told = await kube.read("pods/proxy", where)
+        return f"replica {name} of the look-aside balancer has gone" if told is None else Page.model_validate(told)
     except Forbidden as error:
         return f"who is connected is not shown: {error}"
     except KubeError as error:

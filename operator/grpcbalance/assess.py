@@ -8,6 +8,7 @@ from typing import Any
 
 from .api import CONFIGURED, Reason
 from .desired import Resolution, allows_unsafe
+from .migration import returning
 from .model import Balanced, Ref, Workload
 from .optin import Problem, read_opt_in
 from .plan import Decision, Finding, decide
@@ -32,10 +33,20 @@ class Assessor:
 
     def decide(self, workload: Workload, situation: Situation) -> Decision:
         """The decision about one workload."""
-        named, home = read_opt_in(workload).refs, workload.ref.namespace
-        # What does not let it in is as what does not exist: nothing may be learnt about it.
-        states = {ref: self.state(ref) if self.view.lets_in(ref, home) else None for ref in named}
+        states = {ref: self._towards(ref, workload) for ref in read_opt_in(workload).refs}
         return decide(workload, states, lambda: self._endangered(workload), situation)
+
+    def _towards(self, ref: Ref, workload: Workload) -> ServiceState | None:
+        """What does not let a workload in is as what does not exist: nothing may be learnt about it.
+
+        But for one that is on xDS: what it was written has to be changed, since the look-aside balancer tells new pods
+        of it nothing any more. The DNS name that it gets is told by DNS to everybody.
+        """
+        state = self.state(ref)
+        if state is None or self.view.lets_in(ref, workload.ref.namespace):
+            return state
+        known = isinstance(state.resolution, Resolution) and returning(workload, ref, state.resolution)
+        return replace(state, lets_in=False) if known else None
 
     def _endangered(self, workload: Workload) -> Iterator[Ref]:
         """Services whose clients a rollout of this workload could hurt, but for those that allow it."""

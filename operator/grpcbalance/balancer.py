@@ -35,6 +35,11 @@ class Balancer(NamedTuple):
     cluster_domain: str = "cluster.local"
     plaintext: bool = False
 
+    @classmethod
+    def configured(cls, service: str, fallback: str | None, credentials: str, cluster_domain: str) -> Balancer:
+        """As settings say it; `credentials` is `token` or `plaintext`."""
+        return cls(service, (fallback,) if fallback else (), cluster_domain, credentials == "plaintext")
+
     def entries(self, namespace: str, *, plaintext: bool) -> dict[str, Value]:
         """What containers of a namespace get beside their targets; the same for every service they call.
 

@@ -17,8 +17,16 @@ from .balancer import Balancer
 from .desired import Resolution
 from .inject import Entry
 from .lookaside.seen import Seen
-from .model import Workload
-from .names import ANNOTATION_XDS, BOOTSTRAP, BOOTSTRAP_FILE, CALL_CREDENTIALS
+from .model import Ref, Workload
+from .names import (
+    ANNOTATION_XDS,
+    AUTHORITY,
+    AUTHORITY_KEY,
+    BOOTSTRAP,
+    BOOTSTRAP_FILE,
+    CALL_CREDENTIALS,
+    xds_host,
+)
 from .optin import OptIn, Problem
 from .values import PROOF, Value
 
@@ -37,6 +45,12 @@ NOT_OPEN: Final = Problem(
     "stays on DNS: in plain text nobody can tell who asks, so only services that let in everybody are served; set "
     "spec.allowedClients.namespaces.from to All, or let it connect over TLS",
 )
+NO_AUTHORITY: Final = (
+    f"this namespace has no ConfigMap {AUTHORITY} with {AUTHORITY_KEY}, the certificate of who signed the look-aside "
+    f"balancer's: kubectl create configmap {AUTHORITY} --from-file={AUTHORITY_KEY}"
+)
+# Said of clients whose pods have it mounted.
+AUTHORITY_GONE: Final = Problem(Reason.XDS_NO_AUTHORITY, f"its new pods do not start: {NO_AUTHORITY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,18 @@ def move(workload: Workload, opt_in: OptIn, resolution: Resolution, balancer: Ba
     target = {resolution.target_variable: resolution.target}
     entries = balancer.entries(workload.ref.namespace, plaintext=plaintext)
     return Move({**resolution.client_variables, **target, **entries}, plaintext)
+
+
+def returning(workload: Workload, ref: Ref, resolution: Resolution) -> inject.Wanted:
+    """What a client on xDS gets whose namespace a service does not let in any more: the target on DNS.
+
+    Nothing else of the service is told it, and nothing is taken from it. Empty for clients that are on DNS.
+    """
+    if xds_host(ref.name, ref.namespace) not in workload.hosts:
+        return {}
+    name = resolution.target_variable
+    target = {name: resolution.client_variables[name]}
+    return {c.name: target for c in workload.containers if name in inject.still_ours(workload, c)}
 
 
 def barred(workload: Workload, wanted: inject.Wanted) -> Problem | None:

@@ -14,12 +14,13 @@ from . import inject
 from .api import CONFIGURED, PENDING, REFUSED, Reason
 from .failures import has_failed
 from .inject import Entry
+from .migration import AUTHORITY_GONE
 from .model import Ref, Role, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_PAUSED
 from .optin import OptIn, Problem, read_opt_in
 from .roles import RoleState, ServiceState, Situation, read_roles
 from .safety import is_safe, unsafe_message
-from .values import Value, digest
+from .values import PROOF, Value, digest
 
 # For Situation.carried: nothing is remembered, but status says that it was configured with these values.
 ANYTHING = "*"
@@ -95,7 +96,7 @@ def decide(
         parts = read_roles(workload, opt_in, states, replace(situation, waited=situation.server_wait))
     wanted = _merge(part for part in parts if part.problem is None)
     # While anything is unresolved nothing is taken away: the old values still work.
-    resolved = not opt_in.problems and all(part.problem is None for part in parts)
+    resolved = not opt_in.problems and all(part.resolved for part in parts)
     kept = workload.controller is not None or (opt_in.keep and not opt_in.refs)
     changes = inject.changes(workload, wanted, remove=resolved and not kept)
     fingerprint = inject.fingerprint(wanted)
@@ -214,6 +215,13 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
     if foreign:
         listed = ", ".join(f"{variable} (container {container})" for container, variable in foreign)
         return Problem(Reason.ENV_CONFLICT, f"has its own {listed}; it wins. Remove it to use the injected value")
+    if situation.no_authority and PROOF in (part.variables or {}):
+        return AUTHORITY_GONE
+    return _carried(part, workload)
+
+
+def _carried(part: RoleState, workload: Workload) -> Problem:
+    """Where a role stands whose values the template carries."""
     if workload.rollout is Rollout.COMPLETE or _settled(part, workload):
         return part.configured or Problem(Reason.CONFIGURED, inject.env_from_note(workload, part.containers))
     if workload.rollout is Rollout.WAITING:

@@ -33,6 +33,8 @@ class ServiceState:
     seen: Seen | None = None
     # Its status tells of clients that were moved to xDS and are not connected.
     unconnected: bool = False
+    # False: it let the workload in once, which therefore is on xDS, and does not any more.
+    lets_in: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,15 @@ class Situation:
     # The operator sees no other namespace than the workload's.
     one_namespace: bool = False
     balancer: Balancer = field(default_factory=Balancer)
+    # What the volume of clients over TLS takes from the namespace is not there: their new pods do not start.
+    no_authority: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
     """One role towards one service: its containers and values, or the problem that blocks it.
 
-    `configured` is what is told of it when all is done.
+    `configured` is what is told of it when all is done. `partial`: what else the workload has stays.
     """
 
     ref: Ref
@@ -69,6 +73,12 @@ class RoleState:
     variables: Mapping[str, Value] | None = None
     problem: Problem | None = None
     configured: Problem | None = None
+    partial: bool = False
+
+    @property
+    def resolved(self) -> bool:
+        """Whether `variables` are all that the role wants."""
+        return self.problem is None and not self.partial
 
     @property
     def wanted(self) -> inject.Wanted:
@@ -133,6 +143,8 @@ def _roles(
             raise AssertionError("a missing or unresolved service is a problem")
         if role is Role.SERVER:
             parts.append(_server_part(workload, opt_in, state.resolution, ref))
+        elif not state.lets_in:
+            parts.append(_returning_part(workload, state.resolution, ref, situation.one_namespace))
         else:
             rolls_anyway = any(not inject.carries(workload, p.wanted) for p in parts if p.role is Role.SERVER)
             waited = replace(situation, waited=situation.server_wait) if rolls_anyway else situation
@@ -153,11 +165,7 @@ def _problem(
         )
     abroad = ref.namespace != workload.ref.namespace
     if state is None and abroad:
-        # The same words whether it is missing or lets nobody in: neither may be learnt from here.
-        why = f"no GrpcBalancedService {ref} lets this namespace in; its owner may, by spec.allowedClients"
-        if one_namespace:
-            why = f"{ref} is in another namespace, and this operator works in one namespace only"
-        return Problem(Reason.NAMESPACE_NOT_ALLOWED, why)
+        return _not_allowed(ref, one_namespace)
     if state is None:
         return Problem(Reason.SERVICE_MISSING, f"there is no GrpcBalancedService {ref.name!r} in this namespace")
     if isinstance(state.resolution, Problem) and abroad:
@@ -168,6 +176,14 @@ def _problem(
     return None
 
 
+def _not_allowed(ref: Ref, one_namespace: bool) -> Problem:
+    """The same words whether it is missing or lets nobody in: neither may be learnt from here."""
+    why = f"no GrpcBalancedService {ref} lets this namespace in; its owner may, by spec.allowedClients"
+    if one_namespace:
+        why = f"{ref} is in another namespace, and this operator works in one namespace only"
+    return Problem(Reason.NAMESPACE_NOT_ALLOWED, why)
+
+
 def _server_part(workload: Workload, opt_in: OptIn, resolution: Resolution, ref: Ref) -> RoleState:
     if resolution.unmanaged:
         return RoleState(ref, Role.SERVER, variables={})
@@ -175,6 +191,12 @@ def _server_part(workload: Workload, opt_in: OptIn, resolution: Resolution, ref:
     if isinstance(chosen, Problem):
         return RoleState(ref, Role.SERVER, problem=chosen)
     return RoleState(ref, Role.SERVER, chosen, resolution.server_variables)
+
+
+def _returning_part(workload: Workload, resolution: Resolution, ref: Ref, one_namespace: bool) -> RoleState:
+    back = migration.returning(workload, ref, resolution)
+    target = next(iter(back.values()), {})
+    return RoleState(ref, Role.CLIENT, tuple(back), target, configured=_not_allowed(ref, one_namespace), partial=True)
 
 
 def _client_part(

@@ -6,6 +6,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -75,6 +76,21 @@ def namespace(api: Rest, request: pytest.FixtureRequest) -> Iterator[str]:
 def shop(cluster: Cluster, api: Rest, namespace: str) -> Shop:
     """The test's namespace with what can be done in it."""
     return Shop(cluster, api, namespace)
+
+
+@pytest.fixture
+def web(cluster: Cluster, api: Rest, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """A second namespace, of clients."""
+    with another_shop(cluster, api, f"web-{request.node.name}") as place:
+        yield place
+
+
+@contextmanager
+def another_shop(cluster: Cluster, api: Rest, test: str) -> Iterator[Shop]:
+    """One more namespace with what can be done in it."""
+    name = new_namespace(api, test)
+    yield Shop(cluster, api, name)
+    api.delete(path("v1", "namespaces", "", name))
 
 
 def new_namespace(api: Rest, test: str) -> str:

@@ -14,7 +14,7 @@ from lab.rest import Object, Rest, path
 from tests.kit import objects
 from tests.kit.shop import ROLLOUT, Shop, record_of
 
-from .conftest import new_namespace
+from .conftest import another_shop
 
 pytestmark = pytest.mark.cluster
 
@@ -26,21 +26,10 @@ SERVER, CLIENT, OUTSIDER = "backend-of-shop", "frontend-of-web", "poller-of-lab"
 
 
 @pytest.fixture
-def web(cluster: Cluster, api: Rest, request: pytest.FixtureRequest) -> Iterator[Shop]:
-    """A second namespace, of clients."""
-    yield from _another(cluster, api, request, "web")
-
-
-@pytest.fixture
 def outside(cluster: Cluster, api: Rest, request: pytest.FixtureRequest) -> Iterator[Shop]:
     """A third namespace, that nobody lets in by label."""
-    yield from _another(cluster, api, request, "outside")
-
-
-def _another(cluster: Cluster, api: Rest, request: pytest.FixtureRequest, what: str) -> Iterator[Shop]:
-    name = new_namespace(api, f"{what}-{request.node.name}")
-    yield Shop(cluster, api, name)
-    api.delete(path("v1", "namespaces", "", name))
+    with another_shop(cluster, api, f"outside-{request.node.name}") as place:
+        yield place
 
 
 def label(place: Shop, **labels: str | None) -> None:

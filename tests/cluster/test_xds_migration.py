@@ -22,6 +22,20 @@ TARGET, BOOTSTRAP = "GRPC_ORDERS_TARGET", "GRPC_XDS_BOOTSTRAP_CONFIG"
 LANGUAGES = [pytest.param("go"), pytest.param("python", marks=pytest.mark.xds)]
 
 
+def caller(how: str, language: str = "go", rate: int = 20, service: str = "orders") -> Object:
+    """A client that says how it can follow by xDS."""
+    made = programs.client(language, "checkout", "orders", rate=rate)
+    made["metadata"]["annotations"] |= {"grpcbalance.dev/client": service, "grpcbalance.dev/xds": how}
+    return made
+
+
+def trust(shop: Shop, authority: bytes) -> None:
+    """Create the ConfigMap by which clients of a namespace know the look-aside balancer over TLS."""
+    data = {"ca.crt": authority.decode()}
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "grpcbalance-xds-ca"}, "data": data}
+    shop.api.create(path("v1", "configmaps", shop.namespace), made)
+
+
 def discover(shop: Shop, by: str) -> None:
     """Change the one word."""
     shop.merge("GrpcBalancedService", "orders", {"spec": {"discovery": by}})
@@ -56,8 +70,7 @@ def moved(shop: Shop, counts: Mapping[str, int]) -> Object:
 def test_one_word_moves_clients_there_and_back_and_no_rpc_fails(language: str, shop: Shop, authority: bytes) -> None:
     assert authority
     xds.serve(shop, **xds.OPEN)
-    ready = programs.client(language, "checkout", "orders", rate=50)
-    ready["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
+    ready = caller("plaintext", language, rate=50)
     shop.create(ready, programs.client("go", "legacy", "orders", rate=20))
     shop.wait_configured()
     shop.wait_rolled_out("checkout", "legacy")
@@ -119,17 +132,14 @@ def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
     language: str, shop: Shop, authority: bytes, api: Rest
 ) -> None:
     xds.serve(shop, discovery="XDS")
-    client = programs.client(language, "checkout", "orders", rate=20)
-    client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "ready"
+    client = caller("ready", language)
     before = client["spec"]["template"]["spec"].get("volumes")
     shop.create(client)
     waits = shop.wait_workload("checkout", "XdsNoAuthority")
     assert (waits["state"], "create configmap grpcbalance-xds-ca" in waits["message"]) == ("Refused", True)
     shop.wait_event("checkout", "XdsNoAuthority")
     assert TARGET not in variables(shop)
-    data = {"ca.crt": authority.decode()}
-    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "grpcbalance-xds-ca"}, "data": data}
-    api.create(path("v1", "configmaps", shop.namespace), made)
+    trust(shop, authority)
     wait_target(shop, on_xds(shop))
     shop.wait_configured()
     shop.wait_rolled_out("checkout")
@@ -143,12 +153,54 @@ def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
 
 
 @pytest.mark.xds
+def test_a_certificate_that_goes_is_told_before_a_pod_needs_it(shop: Shop, authority: bytes) -> None:
+    xds.serve(shop, discovery="XDS")
+    trust(shop, authority)
+    shop.create(caller("ready"))
+    wait_target(shop, on_xds(shop))
+    shop.wait_configured()
+    shop.api.delete(path("v1", "configmaps", shop.namespace, "grpcbalance-xds-ca"))
+    # It is looked for once a minute.
+    told = shop.wait_workload("checkout", "XdsNoAuthority", within=2 * ROLLOUT)
+    assert "its new pods do not start" in told["message"]
+    shop.wait_condition("ClientsConfigured", "False", "XdsNoAuthority")
+    revision = shop.revision("checkout")
+    trust(shop, authority)
+    shop.wait_configured()
+    assert shop.revision("checkout") == revision
+
+
+@pytest.mark.xds
+@pytest.mark.parametrize("how", ["ready", "plaintext"])
+def test_clients_that_are_let_in_no_more_go_back_to_dns_and_no_rpc_fails(
+    how: str, shop: Shop, web: Shop, authority: bytes
+) -> None:
+    """Otherwise their new pods would be told nothing, while those on DNS need nobody's leave."""
+    xds.serve(shop, discovery="XDS", **xds.OPEN)
+    trust(web, authority)
+    web.create(caller(how, rate=50, service=f"{shop.namespace}/orders"))
+    wait_target(web, on_xds(shop))
+    web.wait_rolled_out("checkout")
+    wait_all_injected(web)
+    with Recorder(web.cluster, web.namespace, "app=checkout") as calls:
+        assert calls.wait(lambda found: len(per_pod(found)) == 2, since=0, within=60) is not None
+        start = time.time()
+        shop.merge("GrpcBalancedService", "orders", {"spec": {"allowedClients": None}})
+        wait_target(web, target(shop))
+        web.wait_rolled_out("checkout")
+        web.wait_event("checkout", "NamespaceNotAllowed")
+        # They follow by DNS now, and a pod that starts later does, too.
+        web.kubectl("scale", "deployment/checkout", "--replicas=2")
+        web.wait_rolled_out("checkout")
+        assert calls.wait(lambda found: len(per_pod(found)) == 2, since=time.time(), within=60) is not None
+        assert failures(calls.rpcs(start)) == []
+
+
+@pytest.mark.xds
 def test_a_client_in_plain_text_is_moved_only_to_what_is_open_to_all(shop: Shop, authority: bytes) -> None:
     assert authority
     xds.serve(shop, discovery="XDS")
-    client = programs.client("go", "checkout", "orders")
-    client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
-    shop.create(client)
+    shop.create(caller("plaintext"))
     assert "allowedClients" in shop.wait_workload("checkout", "StaysOnDns", within=ROLLOUT)["message"]
     assert variables(shop)[TARGET] == target(shop)
     shop.merge("GrpcBalancedService", "orders", {"spec": xds.OPEN})
@@ -161,8 +213,7 @@ def test_what_a_bootstrap_refers_to_is_kept_before_it(shop: Shop, authority: byt
     """The kubelet expands `$(NAME)` only of what stands earlier; whatever somebody does, the user's entries stay."""
     assert authority
     xds.serve(shop, discovery="XDS", **xds.OPEN)
-    client = programs.client("go", "checkout", "orders")
-    client["metadata"]["annotations"]["grpcbalance.dev/xds"] = "plaintext"
+    client = caller("plaintext")
     shop.create(client)
     wait_target(shop, on_xds(shop))
     own = [entry["name"] for entry in programs.container(client)["env"]]

@@ -10,8 +10,8 @@ from grpcbalance.balancer import Balancer
 from grpcbalance.model import Workload, WorkloadRef
 from grpcbalance.plan import Decision
 from grpcbalance.roles import Situation
-from grpcbalance.settings import Settings
 
+from .authorities import Authorities
 from .contests import Contests
 from .context import Context
 
@@ -24,9 +24,11 @@ _HELD_AGAIN: Final = 60.0
 class Waits:
     """Turns memory and settings into the Situation that a decision is made in."""
 
-    def __init__(self, context: Context, contests: Contests) -> None:
-        self._c, self._contests = context, contests
+    def __init__(self, context: Context, contests: Contests, authorities: Authorities) -> None:
+        self._c, self._contests, self._authorities = context, contests, authorities
         self._since: dict[WorkloadRef, float] = {}
+        s = context.settings
+        self._balancer = Balancer.configured(s.xds_service, s.xds_fallback, s.xds_credentials, s.cluster_domain)
 
     def situation(self, workload: Workload) -> Situation:
         """What the decision about a workload depends on beside the objects."""
@@ -43,7 +45,8 @@ class Waits:
             carried=self._contests.carried(workload),
             taken=self._contests.verdict(workload).problem,
             one_namespace=self._c.settings.namespace is not None,
-            balancer=_balancer(self._c.settings),
+            balancer=self._balancer,
+            no_authority=self._authorities.lacks(ref.namespace),
         )
 
     def standing(self, workload: Workload) -> Situation:
@@ -81,12 +84,3 @@ class Waits:
         """It is gone."""
         self._since.pop(ref, None)
         self._c.view.slots.waiting.pop(ref, None)
-
-
-def _balancer(settings: Settings) -> Balancer:
-    return Balancer(
-        service=settings.xds_service,
-        fallbacks=(settings.xds_fallback,) if settings.xds_fallback else (),
-        cluster_domain=settings.cluster_domain,
-        plaintext=settings.xds_credentials == "plaintext",
-    )

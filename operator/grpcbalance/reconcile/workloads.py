@@ -11,11 +11,11 @@ from grpcbalance.events import Note, finding_note, regarding_workload
 from grpcbalance.inject import env_from_note, removes_all
 from grpcbalance.kinds import BY_KIND
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
-from grpcbalance.names import AUTHORITY, AUTHORITY_KEY
 from grpcbalance.optin import Problem
 from grpcbalance.patch import mounts_proof
 from grpcbalance.plan import Decision
 
+from .authorities import LOOK_SOON, Authorities
 from .contests import Contests
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 from .progress import Progress
@@ -23,12 +23,6 @@ from .waits import Waits
 
 # What an API server answers with that accepts a change and leaves everything as it was.
 _UNDONE: Final = "patch: the API server accepted it and changed nothing: does a webhook or policy undo it?"
-# Somebody is about to create what is missing, of which no watch tells.
-_AUTHORITY_AGAIN: Final = 10.0
-_NO_AUTHORITY: Final = (
-    f"this namespace has no ConfigMap {AUTHORITY} with {AUTHORITY_KEY}, the certificate of who signed the look-aside "
-    f"balancer's: kubectl create configmap {AUTHORITY} --from-file={AUTHORITY_KEY}"
-)
 
 
 class _Refused(NamedTuple):
@@ -50,7 +44,8 @@ class Workloads:
     def __init__(self, context: Context) -> None:
         self._c = context
         self.contests = Contests(context)
-        self.waits = Waits(context, self.contests)
+        self._authorities = Authorities(context)
+        self.waits = Waits(context, self.contests, self._authorities)
         self._progress = Progress(context)
         # What was refused last, by workload; another write may be sent at once.
         self._refused: dict[WorkloadRef, _Refused] = {}
@@ -59,12 +54,13 @@ class Workloads:
 
     async def __call__(self, ref: WorkloadRef) -> float | None:
         """Bring the variables of one workload to what they should be."""
+        look = await self._authorities.look(ref)
         workload = self._c.view.workloads.get(ref)
         if workload is None:
             self._forget(ref)
             return None
         decision = self._decide(workload)
-        again = _sooner(self.waits.note(workload, decision), self._progress.look(workload))
+        again = _sooner(look, self.waits.note(workload, decision), self._progress.look(workload))
         if decision.patch is not None:
             try:
                 again = await self._write(workload, decision, decision.patch)
@@ -133,7 +129,8 @@ class Workloads:
         # Taken before the request, so that two workers cannot both take the last slot.
         self._c.view.slots.in_flight.add(ref)
         try:
-            await self._check_proof(ref, patch)
+            if mounts_proof(ref.kind, patch):
+                await self._authorities.demand(ref.namespace)
             raw = await self._c.api.patch_workload(ref, patch)
         except BaseException as error:
             self._give_back(workload)
@@ -161,13 +158,9 @@ class Workloads:
             # Who came meanwhile found the slot taken, and no rollout will end to tell of it.
             self._wake()
 
-    async def _check_proof(self, ref: WorkloadRef, patch: dict[str, Any]) -> None:
-        if mounts_proof(ref.kind, patch) and not await self._c.api.has_authority(ref.namespace):
-            raise NoAuthority(_NO_AUTHORITY)
-
     def _refuse(self, workload: Workload, patch: dict[str, Any], decision: Decision, problem: Problem) -> float:
         self._c.workload_refusals[workload.ref] = problem
-        again = _AUTHORITY_AGAIN if problem.reason is Reason.XDS_NO_AUTHORITY else REFUSED_AGAIN
+        again = LOOK_SOON if problem.reason is Reason.XDS_NO_AUTHORITY else REFUSED_AGAIN
         due = self._c.clock.monotonic() + again
         self._refused[workload.ref] = _Refused(_without_progress(workload), _body(patch), problem, due)
         self._c.enqueue(_status_keys(decision))

@@ -54,6 +54,17 @@ def test_a_fallback_is_asked_in_the_same_way(plaintext: bool) -> None:
     assert second == first | {"server_uri": first["server_uri"].replace("one.a", "two.b")}
 
 
+@pytest.mark.parametrize(
+    ("fallback", "credentials", "made"),
+    [
+        (None, "token", Balancer("one.a", (), "k8s.example", plaintext=False)),
+        ("two.b", "plaintext", Balancer("one.a", ("two.b",), "k8s.example", plaintext=True)),
+    ],
+)
+def test_settings_make_it(fallback: str | None, credentials: str, made: Balancer) -> None:
+    assert Balancer.configured("one.a", fallback, credentials, "k8s.example") == made
+
+
 def test_what_a_value_refers_to_comes_before_it() -> None:
     # The kubelet expands $(NAME) of earlier entries only.
     names = list(Balancer().entries("shop", plaintext=False))

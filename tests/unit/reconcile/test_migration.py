@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from grpcbalance.lookaside.changes import take
 from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
 from grpcbalance.lookaside.steady import Steady
 from grpcbalance.model import Ref
-from grpcbalance.names import BOOTSTRAP, PLURAL
+from grpcbalance.names import ANNOTATION_INJECTED, BOOTSTRAP, PLURAL, value_hash
 from tests.unit import factories as make
 
-from .tenants import ALL, WEB, two
+from .tenants import ALL, WEB, events, foreign, two
 from .tenants import CLIENT as FAR
 from .world import LONG, World, shop
 
@@ -151,6 +153,79 @@ def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> No
     world.run(15.0)
     assert world.env("checkout")[TARGET] == ON_XDS
     assert world.run(LONG).standing("checkout") == ("Configured", "Configured")
+
+
+def test_a_certificate_that_goes_is_told_until_it_is_back() -> None:
+    world = World()
+    world.server.authorities.add("shop")
+    on_xds(world, "ready")
+    assert world.standing("checkout") == ("Configured", "Configured")
+    world.server.authorities.clear()
+    world.run(70.0)
+    assert world.standing("checkout") == ("Refused", "XdsNoAuthority")
+    assert world.condition("ClientsConfigured") == ("False", "XdsNoAuthority")
+    assert "its new pods do not start" in str(world.status()["workloads"])
+    assert world.refusals("XdsNoAuthority") == 2
+    # Nothing is taken from those that run, nor by a restart.
+    again = World(after=world).start()
+    assert again.writes_in(300.0) == []
+    assert again.env("checkout")[TARGET] == ON_XDS
+    again.server.authorities.add("shop")
+    again.run(15.0)
+    assert again.standing("checkout") == ("Configured", "Configured")
+
+
+def test_one_look_for_the_certificate_serves_all_of_a_namespace() -> None:
+    world = World()
+    world.server.authorities.add("shop")
+    world.server.put(
+        *(
+            make.deployment(f"more-{number}", client="orders", annotations={"grpcbalance.dev/xds": "ready"})
+            for number in range(5)
+        )
+    )
+    on_xds(world, "ready")
+    assert world.env("more-4")[TARGET] == ON_XDS
+    before = world.server.looks
+    world.run(600.0)
+    assert 9 <= world.server.looks - before <= 11
+
+
+def far(how: str) -> World:
+    """A client of another namespace that is on xDS."""
+    world = two(ALL, spec={"discovery": "XDS"})
+    world.server.authorities.add(WEB)
+    note = {"grpcbalance.dev/xds": how}
+    world.server.edit("deployments", FAR, lambda raw: raw["metadata"]["annotations"].update(note), WEB)
+    world.run(1.0)
+    tell(world, SERVES)
+    world.run(LONG)
+    assert world.env(FAR, WEB)[TARGET] == ON_XDS
+    return world
+
+
+@pytest.mark.parametrize("how", ["plaintext", "ready"])
+def test_a_client_that_is_let_in_no_more_goes_back_to_dns_once(how: str) -> None:
+    world = far(how)
+    before = world.env(FAR, WEB)
+    world.spec(PLURAL, "orders", allowedClients={"namespaces": {"from": "Same"}}, client={"waitForReady": True})
+    world.run(LONG)
+    # Its target only: nothing new is told it, nothing is taken from it.
+    assert world.env(FAR, WEB) == before | {TARGET: ON_DNS}
+    assert [event["type"] for event in events(world, FAR, "NamespaceNotAllowed")] == ["Warning"]
+    assert World(after=world).start().writes_in(LONG) == []
+    world.spec(PLURAL, "orders", allowedClients=ALL)
+    world.run(LONG)
+    assert world.env(FAR, WEB)[TARGET] == ON_XDS
+
+
+@pytest.mark.parametrize("target", ["xds:///orders.shop:5000", "xds:///orders.shop:9999"])
+def test_who_pretends_to_be_on_xds_learns_no_more_than_dns_tells(target: str) -> None:
+    record = json.dumps({"app": {TARGET: value_hash(target)}})
+    env = make.container("app", env=make.env(**{TARGET: target}))
+    spy = foreign(containers=[env], template_annotations={ANNOTATION_INJECTED: record})
+    world = two({"namespaces": {"from": "Same"}}, spy, spec={"client": {"waitForReady": True}})
+    assert world.env(FAR, WEB) == {TARGET: ON_DNS}
 
 
 def test_two_clients_of_one_object_go_their_own_ways() -> None:

@@ -43,14 +43,14 @@ class _Options:
     namespace: str | None
     cluster_domain: str
     xds_service: str
+    xds_fallback: str | None
     xds_credentials: str
     output: str
 
     @property
     def balancer(self) -> Balancer:
         """Where the look-aside balancer is, and how clients connect to it."""
-        plaintext = self.xds_credentials == "plaintext"
-        return Balancer(service=self.xds_service, cluster_domain=self.cluster_domain, plaintext=plaintext)
+        return Balancer.configured(self.xds_service, self.xds_fallback, self.xds_credentials, self.cluster_domain)
 
 
 class _Progress:
@@ -75,10 +75,10 @@ class _Progress:
         click.echo(f"{self._step} …", err=True)
 
 
-def _checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str], str]:
-    def callback(_: click.Context, parameter: click.Parameter, value: str) -> str:
+def _checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    def callback(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
         try:
-            return check(value)
+            return None if value is None else check(value)
         except ValueError as error:
             raise click.BadParameter(str(error), param=parameter) from error
 
@@ -115,6 +115,11 @@ def _checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Para
     show_default=True,
     callback=_checked(checked_xds_service),
     help="As the operator's own --xds-service.",
+)
+@click.option(
+    "--xds-fallback",
+    callback=_checked(checked_xds_service),
+    help="As the operator's own --xds-fallback.",
 )
 @click.option(
     "--xds-credentials",

@@ -58,6 +58,7 @@ def test_colours_are_for_terminals() -> None:
     [
         (["--no-cluster"], "", "--no-cluster needs manifests: add --filename"),
         (["--cluster-domain=a..b"], "", "cluster domain 'a..b' is not a DNS name without trailing dot"),
+        (["--xds-fallback=balancer"], "", "xds service 'balancer' is not NAME.NAMESPACE of a Service"),
         (["--no-cluster", "-f", "-"], "a: [", "standard input:1: no valid YAML"),
         (
             ["--no-cluster", "-f", "-"],

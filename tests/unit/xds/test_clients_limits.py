@@ -255,7 +255,7 @@ def test_what_one_client_needed_is_not_built_again_for_another() -> None:
     world = World(*orders("10.1.0.1"))
     shelf, clients = Shelf(), [world.client() for _ in range(2)]
     clients[0].stream.introduce(Node(agent="gRPC Go", version="1.60.0", zone="a"))
-    clients[1].stream.introduce(Node(agent="gRPC Java", version="1.50.0", zone="b"))
+    clients[1].stream.introduce(Node(agent="gRPC Node Pure JS", version="1.14.1", zone="b"))
     service = world.directory.served(NAME)
     assert service is not None
     first, second = (shelf.resources(service, one.stream.variant) for one in clients)

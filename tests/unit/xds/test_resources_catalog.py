@@ -89,12 +89,21 @@ def test_what_is_narrowed_once_more_stays_as_it_is(spec: dict[str, Any]) -> None
         assert build(service, once) in [build(service, one) for one in VARIANTS if narrowed(service, one) == once]
 
 
-def test_who_may_hang_when_calls_move_between_zones_prefers_none() -> None:
+def test_a_client_that_may_not_know_priorities_prefers_no_zone() -> None:
     service = served_by({"zonePreference": "Prefer"})
-    java, go = (variant(name, "1.85.1", "a") for name in ("gRPC Java", "gRPC Go"))
-    assert (narrowed(service, java).zone, narrowed(service, go).zone) == ("", "a")
-    (told,) = of_client(service.client, agent("gRPC Java", "1.85.1"))
-    assert told == Downgrade("client.zonePreference", "no zone is preferred")
+    unknown, java, go = (variant(name, "1.85.1", "a") for name in ("gRPC Rust", "gRPC Java", "gRPC Go"))
+    assert [narrowed(service, one).zone for one in (unknown, java, go)] == ["", "a", "a"]
+    told = of_client(service.client, agent("gRPC Rust", "1.85.1"))
+    assert told == (Downgrade("client.zonePreference", "no zone is preferred"),)
+
+
+@pytest.mark.parametrize("asked", [None, {"successRate": {}}, {"failurePercentage": {}}])
+def test_java_hears_nothing_of_outlier_detection_lest_its_calls_hang(asked: dict[str, Any] | None) -> None:
+    service = served_by({"outlierDetection": asked})
+    made = [build(service, variant(name, "1.85.1", ""))[Kind.CLUSTER][NAME] for name in ("gRPC Java", "gRPC Go")]
+    assert [message_of(one).HasField("outlier_detection") for one in made] == [False, True]
+    told = of_client(service.client, agent("gRPC Java", "1.85.1"))
+    assert told == ((Downgrade("client.outlierDetection", "no endpoint is left out"),) if asked else ())
 
 
 def test_each_kind_depends_on_what_concerns_it() -> None:

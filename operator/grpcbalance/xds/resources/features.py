@@ -77,11 +77,13 @@ C_CORE: Final = Library(
 JAVA: Final = Library(
     re.compile("gRPC Java"),
     _RELEASE,
-    # No priorities: when all endpoints that are called give way to others at once, as between priorities, a blocking
-    # call may hang for ever, whatever its deadline. Seen with 1.85.1; perhaps grpc-java issue 12456, open in 11/2026.
+    # No outlier detection (A50, since 1.49), not even one that is off: OutlierDetectionLoadBalancer counts each call at
+    # its end, on what it knows of the endpoint. That is null for all of pick_first, and since 1.60.0 (grpc-java 10683)
+    # for an endpoint that is just being removed. The exception is thrown before anybody is told of the end (grpc-java
+    # issue 7373): the call hangs for ever, whatever its deadline. So it is in 1.85.1, the newest in November 2026.
     {
         "retry": Since((1, 40, 1)),
-        "outlier_detection": Since((1, 49, 0)),
+        "priorities": Since((1, 41, 0)),
         "least_request": Since((1, 48, 0)),
         # 1.54 has it too, switched off; 1.58.0 lacked what 1.58.1 brought.
         "weighted_round_robin": Since((1, 55, 0)),

@@ -12,7 +12,8 @@ from .migration import returning
 from .model import Balanced, Ref, Workload
 from .optin import Problem, read_opt_in
 from .plan import Decision, Finding, decide
-from .roles import ServiceState, Situation, service_state
+from .roles import service_state
+from .situation import ServiceState, Situation
 from .told import was_configured, why_waiting
 from .view import View
 

@@ -38,10 +38,6 @@ class WouldWrite(Invalid):
     """Nothing was sent, since the operator runs with --dry-run; the message is what would have been written."""
 
 
-class NoAuthority(Invalid):
-    """What clients on xDS over TLS would mount is not there, and their pods would not start."""
-
-
 class Forbidden(Invalid):
     """403 of the authorizer: a permission is missing, or the API server has just started and knows of none yet."""
 

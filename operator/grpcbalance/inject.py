@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -126,17 +126,18 @@ def carries(workload: Workload, wanted: Wanted) -> bool:
     return all(state in (Entry.CURRENT, Entry.EQUAL) for state in entries(workload, wanted).values())
 
 
-def changes(workload: Workload, wanted: Wanted, *, remove: bool) -> Changes:
+def changes(workload: Workload, wanted: Wanted, *, remove: bool, only: Collection[str] | None = None) -> Changes:
     """What to write so that the template carries `wanted`.
 
-    With `remove`, entries that are still ours and no longer wanted go; otherwise they stay as they are.
+    With `remove`, entries that are still ours and no longer wanted go, or of them those that `only` has; otherwise they
+    stay as they are.
     """
     states = entries(workload, wanted)
     upserts: dict[str, dict[str, Value]] = {}
     for (container, variable), state in states.items():
         if state in (Entry.ABSENT, Entry.STALE):
             upserts.setdefault(container, {})[variable] = wanted[container][variable]
-    deletes = _removable(workload, wanted) if remove else {}
+    deletes = _removable(workload, wanted, only) if remove else {}
     conflicts = tuple(key for key, state in states.items() if state is Entry.FOREIGN)
     # A container that was renamed left its part of the record behind.
     left = remove and not states and any(workload.container(name) is None for name, _ in workload.record)
@@ -199,12 +200,13 @@ def still_ours(workload: Workload, container: Container) -> dict[str, str]:
     }
 
 
-def _removable(workload: Workload, wanted: Wanted) -> dict[str, list[str]]:
+def _removable(workload: Workload, wanted: Wanted, only: Collection[str] | None) -> dict[str, list[str]]:
     deletes: dict[str, list[str]] = {}
     for container in workload.containers:
         for variable in still_ours(workload, container):
             claimed = (container.name, variable) in workload.co_owned
-            if variable not in wanted.get(container.name, {}) and not claimed:
+            going = only is None or variable in only
+            if going and variable not in wanted.get(container.name, {}) and not claimed:
                 deletes.setdefault(container.name, []).append(variable)
     return deletes
 

@@ -174,10 +174,11 @@ class Kube:
             hosts.update(*(_hosts(job["spec"]["template"]["spec"]) for job in page["items"] if not _finished(job)))
         return frozenset(hosts)
 
-    async def has_authority(self, namespace: str) -> bool:
-        """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
+    async def authority(self, namespace: str) -> str | None:
+        """What a namespace's clients know the look-aside balancer by (PEM); see `reconcile.context.Api`."""
         path = f"/api/v1/namespaces/{_part(namespace)}/configmaps/{AUTHORITY}"
-        return AUTHORITY_KEY in ((await self.read("configmaps", path) or {}).get("data") or {})
+        found = await self.read("configmaps", path)
+        return None if found is None else str((found.get("data") or {}).get(AUTHORITY_KEY, ""))
 
     async def serves(self, group: str, version: str, plural: str) -> bool:
         """Whether discovery tells of a kind now; False while that cannot be asked."""

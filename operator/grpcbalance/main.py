@@ -31,10 +31,12 @@ from .handlers import Backoffs, HungError, Login, kopf_settings, register, run_t
 from .kube import Kube
 from .lifetime import Lifetime
 from .lookaside.following import Following
+from .lookaside.handshake import refused
 from .lookaside.listing import pods_on_xds
 from .lookaside.reading import Reader
 from .metrics import Metrics
 from .model import Key, StatusKey
+from .names import TLS_PORT
 from .permissions import SelfCheck
 from .probes import Health, Probes
 from .queue import LANES, WorkQueue
@@ -118,6 +120,7 @@ class Operator:
             service_refusals={},
             workload_refusals={},
             pods_on_xds=partial(pods_on_xds, self.kube),
+            refused=partial(refused, port=TLS_PORT),
             beside=self._beside.put_nowait,
             missing=lambda: self.permissions.message,
             blind=lambda: not self.sync.done.is_set(),

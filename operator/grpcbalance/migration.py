@@ -18,39 +18,27 @@ from .desired import Resolution
 from .inject import Entry
 from .lookaside.seen import Seen
 from .model import Ref, Workload
-from .names import (
-    ANNOTATION_XDS,
-    AUTHORITY,
-    AUTHORITY_KEY,
-    BOOTSTRAP,
-    BOOTSTRAP_FILE,
-    CALL_CREDENTIALS,
-    xds_host,
-)
+from .names import ANNOTATION_XDS, BOOTSTRAP, BOOTSTRAP_FILE, CALL_CREDENTIALS, POD_NAME, ZONE, xds_host
 from .optin import OptIn, Problem
 from .values import PROOF, Value
 
 # By what a client finds the look-aside balancer and proves who it is; one for all services that a container calls.
 SHARED: Final = (BOOTSTRAP, CALL_CREDENTIALS, PROOF)
+# All that clients on xDS have beside what those on DNS have.
+BESIDE: Final = frozenset({*SHARED, POD_NAME, ZONE})
 _PLAINTEXT: Final = "plaintext"
 # Said of clients that stay on DNS, and are configured as such.
 STAYS: Final = Problem(
     Reason.STAYS_ON_DNS,
     'stays on DNS. Once its program has xDS in it (Go: import _ "google.golang.org/grpc/xds"; Java: dependency '
     "io.grpc:grpc-xds; Node.js: require('@grpc/grpc-js-xds').register(); Python: as it is), annotate it "
-    f"{ANNOTATION_XDS}: ready",
+    f"{ANNOTATION_XDS}: ready (Go, Python), or {_PLAINTEXT} (Java, Node.js, which cannot prove who they are)",
 )
 NOT_OPEN: Final = Problem(
     Reason.STAYS_ON_DNS,
     "stays on DNS: in plain text nobody can tell who asks, so only services that let in everybody are served; set "
-    "spec.allowedClients.namespaces.from to All, or let it connect over TLS",
+    "spec.allowedClients.namespaces.from to All, or (Go, Python) let it connect over TLS",
 )
-NO_AUTHORITY: Final = (
-    f"this namespace has no ConfigMap {AUTHORITY} with {AUTHORITY_KEY}, the certificate of who signed the look-aside "
-    f"balancer's: kubectl create configmap {AUTHORITY} --from-file={AUTHORITY_KEY}"
-)
-# Said of clients whose pods have it mounted.
-AUTHORITY_GONE: Final = Problem(Reason.XDS_NO_AUTHORITY, f"its new pods do not start: {NO_AUTHORITY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +66,7 @@ def move(workload: Workload, opt_in: OptIn, resolution: Resolution, balancer: Ba
 def returning(workload: Workload, ref: Ref, resolution: Resolution) -> inject.Wanted:
     """What a client on xDS gets whose namespace a service does not let in any more: the target on DNS.
 
-    Nothing else of the service is told it, and nothing is taken from it. Empty for clients that are on DNS.
+    Nothing else of the service is told it; what it has BESIDE goes. Empty for clients that are on DNS.
     """
     if xds_host(ref.name, ref.namespace) not in workload.hosts:
         return {}
@@ -114,13 +102,18 @@ def awaited(seen: Seen | None, *, plaintext: bool, held: bool) -> Problem | None
     if held:
         why = "clients that were moved before are not connected to the look-aside balancer; mend those first"
         return Problem(Reason.XDS_NOT_CONNECTED, why)
-    if plaintext and not seen.plaintext:
-        why = "not every replica of the look-aside balancer serves in plain text: kubectl apply -k manifests/xds/both"
-        return Problem(Reason.XDS_NOT_SERVING, why)
-    if not plaintext and not seen.tls:
-        why = (
-            "not every replica of the look-aside balancer serves over TLS: kubectl apply -k manifests/xds/both, or let "
-            "the operator's --xds-credentials be plaintext"
-        )
-        return Problem(Reason.XDS_NOT_SERVING, why)
-    return None
+    return unserved(seen, plaintext=plaintext)
+
+
+def unserved(seen: Seen | None, *, plaintext: bool) -> Problem | None:
+    """Whether the balancer, as far as it answers, does not serve in the way that a client connects.
+
+    Of a client that was moved before it is told: its pods go on with what they know, and new ones know nothing.
+    """
+    if seen is None or seen.problem or (seen.plaintext if plaintext else seen.tls):
+        return None
+    how, fix = "over TLS", ", or let the operator's --xds-credentials be plaintext"
+    if plaintext:
+        how, fix = "in plain text", ""
+    why = f"not every replica of the look-aside balancer serves {how}: kubectl apply -k manifests/xds/both{fix}"
+    return Problem(Reason.XDS_NOT_SERVING, why)

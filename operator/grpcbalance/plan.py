@@ -14,12 +14,14 @@ from . import inject
 from .api import CONFIGURED, PENDING, REFUSED, Reason
 from .failures import has_failed
 from .inject import Entry
-from .migration import AUTHORITY_GONE
+from .migration import BESIDE
 from .model import Ref, Role, Rollout, Workload, WorkloadRef
 from .names import ANNOTATION_PAUSED
 from .optin import OptIn, Problem, read_opt_in
-from .roles import RoleState, ServiceState, Situation, read_roles
+from .roles import read_roles
 from .safety import is_safe, unsafe_message
+from .situation import RoleState, ServiceState, Situation
+from .trust import lasting
 from .values import PROOF, Value, digest
 
 # For Situation.carried: nothing is remembered, but status says that it was configured with these values.
@@ -43,6 +45,7 @@ _REFUSALS = frozenset(
         Reason.API_REFUSED,
         Reason.CONTESTED,
         Reason.XDS_NO_AUTHORITY,
+        Reason.XDS_NOT_TRUSTED,
     }
 )
 
@@ -96,9 +99,10 @@ def decide(
         parts = read_roles(workload, opt_in, states, replace(situation, waited=situation.server_wait))
     wanted = _merge(part for part in parts if part.problem is None)
     # While anything is unresolved nothing is taken away: the old values still work.
-    resolved = not opt_in.problems and all(part.resolved for part in parts)
+    clear = not opt_in.problems and all(part.problem is None for part in parts)
+    resolved = clear and not any(part.partial for part in parts)
     kept = workload.controller is not None or (opt_in.keep and not opt_in.refs)
-    changes = inject.changes(workload, wanted, remove=resolved and not kept)
+    changes = inject.changes(workload, wanted, remove=clear and not kept, only=None if resolved else BESIDE)
     fingerprint = inject.fingerprint(wanted)
     restores = changes.patch is not None and (
         situation.carried == fingerprint or (situation.carried == ANYTHING and not changes.removes)
@@ -215,8 +219,8 @@ def _standing(part: RoleState, workload: Workload, gate: Problem | None, situati
     if foreign:
         listed = ", ".join(f"{variable} (container {container})" for container, variable in foreign)
         return Problem(Reason.ENV_CONFLICT, f"has its own {listed}; it wins. Remove it to use the injected value")
-    if situation.no_authority and PROOF in (part.variables or {}):
-        return AUTHORITY_GONE
+    if situation.untrusted and PROOF in (part.variables or {}):
+        return lasting(situation.untrusted)
     return _carried(part, workload)
 
 

@@ -6,84 +6,18 @@ Pure. `read_roles` looks at one role after the other; `plan` merges them into on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from . import inject, migration
 from .api import Reason
-from .balancer import Balancer
 from .desired import Resolution, resolve, serving
 from .failures import failed_rollouts
 from .inject import Entry, choose_containers
-from .lookaside.seen import Seen
-from .model import Ref, Role, ServiceSnapshot, Workload, WorkloadRef
+from .model import Ref, Role, ServiceSnapshot, Workload
 from .names import xds_host
 from .optin import OptIn, Problem, read_opt_in
+from .situation import RoleState, ServiceState, Situation
 from .values import Value, digest
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceState:
-    """What a workload must know of a service it names. `failed` are workloads of which our rollout failed."""
-
-    ref: Ref
-    resolution: Resolution | Problem
-    serving: bool
-    servers_settled: bool
-    failed: tuple[WorkloadRef, ...] = ()
-    seen: Seen | None = None
-    # Its status tells of clients that were moved to xDS and are not connected.
-    unconnected: bool = False
-    # False: it let the workload in once, which therefore is on xDS, and does not any more.
-    lets_in: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a decision depends on beside the objects: rollouts in flight, and how long this workload waited.
-
-    `refusal` is why the last write to this workload was refused, by the API server or, with --dry-run, in its place.
-    `carried` is the fingerprint of all values at the time when the template was last as wanted, if known; `taken` is
-    why these are not put back now when somebody took them away. `balancer` is where clients on xDS are pointed.
-    """
-
-    rollouts: int = 0
-    max_rollouts: int = 10
-    waited: float = 0.0
-    server_wait: float = 300.0
-    refusal: Problem | None = None
-    carried: str | None = None
-    taken: Problem | None = None
-    # The operator sees no other namespace than the workload's.
-    one_namespace: bool = False
-    balancer: Balancer = field(default_factory=Balancer)
-    # What the volume of clients over TLS takes from the namespace is not there: their new pods do not start.
-    no_authority: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RoleState:
-    """One role towards one service: its containers and values, or the problem that blocks it.
-
-    `configured` is what is told of it when all is done. `partial`: what else the workload has stays.
-    """
-
-    ref: Ref
-    role: Role
-    containers: tuple[str, ...] = ()
-    variables: Mapping[str, Value] | None = None
-    problem: Problem | None = None
-    configured: Problem | None = None
-    partial: bool = False
-
-    @property
-    def resolved(self) -> bool:
-        """Whether `variables` are all that the role wants."""
-        return self.problem is None and not self.partial
-
-    @property
-    def wanted(self) -> inject.Wanted:
-        """Container -> variable -> value."""
-        return {container: self.variables or {} for container in self.containers}
 
 
 def service_state(snapshot: ServiceSnapshot, cluster_domain: str) -> ServiceState | None:
@@ -207,7 +141,8 @@ def _client_part(
         return RoleState(state.ref, Role.CLIENT, problem=chosen)
     move = migration.move(workload, opt_in, resolution, situation.balancer)
     if isinstance(move, migration.Move):
-        part = RoleState(state.ref, Role.CLIENT, chosen, move.values)
+        told = migration.unserved(state.seen, plaintext=move.plaintext)
+        part = RoleState(state.ref, Role.CLIENT, chosen, move.values, configured=told)
         problem = migration.barred(workload, part.wanted)
         return replace(part, problem=problem or _awaited(workload, part, state, resolution, situation, move))
     part = RoleState(state.ref, Role.CLIENT, chosen, resolution.client_variables, configured=move)

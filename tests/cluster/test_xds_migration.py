@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lab.pki import Authority
 from lab.records import Recorder, failures, per_pod
 from lab.rest import Object, Rest, path
 from tests.kit import objects, programs, xds
@@ -153,6 +154,22 @@ def test_over_tls_a_client_is_moved_when_its_namespace_has_the_certificate(
 
 
 @pytest.mark.xds
+def test_nobody_is_moved_to_a_balancer_that_it_would_not_trust(shop: Shop, authority: bytes) -> None:
+    xds.serve(shop, discovery="XDS")
+    trust(shop, Authority("somebody else").certificate)
+    shop.create(caller("ready"))
+    told = shop.wait_workload("checkout", "XdsNotTrusted")
+    assert "unable to get local issuer certificate" in told["message"]
+    assert "grpcbalance-xds.grpcbalance-system.svc.cluster.local" in told["message"]
+    shop.wait_event("checkout", "XdsNotTrusted")
+    assert TARGET not in variables(shop)
+    right = {"data": {"ca.crt": authority.decode()}}
+    shop.api.merge(path("v1", "configmaps", shop.namespace, "grpcbalance-xds-ca"), right)
+    wait_target(shop, on_xds(shop))
+    shop.wait_configured()
+
+
+@pytest.mark.xds
 def test_a_certificate_that_goes_is_told_before_a_pod_needs_it(shop: Shop, authority: bytes) -> None:
     xds.serve(shop, discovery="XDS")
     trust(shop, authority)
@@ -162,7 +179,7 @@ def test_a_certificate_that_goes_is_told_before_a_pod_needs_it(shop: Shop, autho
     shop.api.delete(path("v1", "configmaps", shop.namespace, "grpcbalance-xds-ca"))
     # It is looked for once a minute.
     told = shop.wait_workload("checkout", "XdsNoAuthority", within=2 * ROLLOUT)
-    assert "its new pods do not start" in told["message"]
+    assert "its new pods could not follow" in told["message"]
     shop.wait_condition("ClientsConfigured", "False", "XdsNoAuthority")
     revision = shop.revision("checkout")
     trust(shop, authority)
@@ -186,7 +203,9 @@ def test_clients_that_are_let_in_no_more_go_back_to_dns_and_no_rpc_fails(
         assert calls.wait(lambda found: len(per_pod(found)) == 2, since=0, within=60) is not None
         start = time.time()
         shop.merge("GrpcBalancedService", "orders", {"spec": {"allowedClients": None}})
-        wait_target(web, target(shop))
+        left = wait_target(web, target(shop))
+        assert BOOTSTRAP not in env_of(left, "checkout")
+        assert not left["spec"]["template"]["spec"].get("volumes")
         web.wait_rolled_out("checkout")
         web.wait_event("checkout", "NamespaceNotAllowed")
         # They follow by DNS now, and a pod that starts later does, too.

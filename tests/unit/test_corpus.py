@@ -15,7 +15,7 @@ from grpcbalance.kinds import WORKLOADS
 from grpcbalance.model import WorkloadRef
 from grpcbalance.names import PLURAL
 from grpcbalance.plan import Decision
-from grpcbalance.roles import Situation
+from grpcbalance.situation import Situation
 from grpcbalance.view import View
 from tests.corpus import systems
 from tests.corpus.systems import FOLDER, SYSTEMS, Expected, Object, System

@@ -11,6 +11,7 @@ import yaml
 from grpcbalance.cli.settings import variable
 from grpcbalance.cli.xds import PREFIX
 from grpcbalance.lookaside.reading import PORT
+from grpcbalance.names import TLS_PORT
 from grpcbalance.settings import Settings, replicas_host, split_address
 from grpcbalance.watched import VERBS, served_kinds
 from grpcbalance.xds.certificates import CERTIFICATE
@@ -146,7 +147,7 @@ def test_the_operator_finds_each_ready_replica_and_is_let_out_to_it() -> None:
     [policy] = yaml.safe_load_all((ROOT / "operator/networkpolicy.yaml").read_text())
     [rule] = [rule for rule in policy["spec"]["egress"] if "to" in rule]
     assert rule["to"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": replicas["selector"]}}]
-    assert rule["ports"] == [{"port": PORT}]
+    assert rule["ports"] == [{"port": PORT}, {"port": TLS_PORT}]
 
 
 @pytest.mark.parametrize("component", ["tls", "mtls"])

@@ -127,6 +127,8 @@ class Reason(StrEnum):
     """The object has discovery XDS; this client is configured, for DNS, until it is annotated grpcbalance.dev/xds."""
     XDS_NO_AUTHORITY = "XdsNoAuthority"
     """The client's namespace lacks the certificate by which it would know the look-aside balancer."""
+    XDS_NOT_TRUSTED = "XdsNotTrusted"
+    """That certificate does not vouch for the one that the look-aside balancer serves under its name."""
     WAITING_FOR_SERVERS = "WaitingForServers"
     """The client waits, for a bounded time, until the servers are configured."""
     ROLLOUT_LIMIT = "RolloutLimit"

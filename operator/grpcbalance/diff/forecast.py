@@ -21,7 +21,7 @@ from grpcbalance.model import Ref, Service, ServiceKey, ServiceSnapshot, Workloa
 from grpcbalance.names import ANNOTATION_UNREFERENCED, LABEL_SERVICE, LABEL_SERVICE_NAME
 from grpcbalance.plan import Decision, Finding
 from grpcbalance.retire import Action, Apply, Create, Delete, ReplacePorts, plan_services
-from grpcbalance.roles import Situation
+from grpcbalance.situation import Situation
 from grpcbalance.view import View
 
 from .checked import UNKNOWN_UID, replicas_of

@@ -1,20 +1,22 @@
-"""Doing: looks whether namespaces have the certificate that their clients on xDS know the look-aside balancer by.
+"""Doing: tries whether clients of namespaces will know the look-aside balancer over TLS, by what their pods mount.
 
-No watch tells of it: of config maps the operator may read this one, by its name. Without it no client is moved, and
-new pods of those that were do not start.
+No watch tells of it: of config maps the operator may read this one, by its name. Until it is as it should be no client
+is moved; and of those that were, new pods would not start, or have calls that fail.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from grpcbalance.errors import KubeError, NoAuthority
-from grpcbalance.migration import NO_AUTHORITY
+from grpcbalance import trust
+from grpcbalance.errors import KubeError
 from grpcbalance.model import WorkloadKey, WorkloadRef
+from grpcbalance.names import TLS_PORT
+from grpcbalance.optin import Problem
 
 from .context import Context
 
-# Seconds between two looks at a namespace; and while it has none, since somebody is about to create it.
+# Seconds between two looks at a namespace; and while something is wrong, since somebody is about to mend it.
 LOOK_EVERY: Final = 60.0
 LOOK_SOON: Final = 10.0
 
@@ -24,19 +26,22 @@ class Authorities:
 
     def __init__(self, context: Context) -> None:
         self._c = context
-        # Whether it is there, and when to look again, by namespace.
-        self._found: dict[str, bool] = {}
+        self._host = f"{context.settings.xds_service}.svc.{context.settings.cluster_domain}"
+        # What was wrong, if anything, and when to look again, by namespace.
+        self._wrong: dict[str, Problem | None] = {}
         self._due: dict[str, float] = {}
 
-    def lacks(self, namespace: str) -> bool:
-        """Whether a namespace had none when it was looked at last."""
-        return not self._found.get(namespace, True)
+    def wrong(self, namespace: str) -> Problem | None:
+        """Why clients of a namespace would not know the balancer, as it was seen last."""
+        return self._wrong.get(namespace)
 
-    async def demand(self, namespace: str) -> None:
-        """NoAuthority, with the fix, when a namespace has none at this moment."""
-        await self._look(namespace)
-        if self.lacks(namespace):
-            raise NoAuthority(NO_AUTHORITY)
+    async def demand(self, namespace: str) -> Problem | None:
+        """The same as of this moment, for a client that is about to be moved."""
+        try:
+            await self._look(namespace)
+        except OSError as error:
+            return trust.unreachable(self._host, TLS_PORT, type(error).__name__)
+        return self.wrong(namespace)
 
     async def look(self, ref: WorkloadRef) -> float | None:
         """Look for what pods of a workload mount, if they do; answers in how many seconds to come again."""
@@ -49,14 +54,21 @@ class Authorities:
             self._due[namespace] = now + LOOK_EVERY
             try:
                 await self._look(namespace)
-            except KubeError:
+            except (KubeError, OSError):
                 self._due[namespace] = now + LOOK_SOON
         return max(1.0, self._due[namespace] - now)
 
     async def _look(self, namespace: str) -> None:
-        found = await self._c.api.has_authority(namespace)
-        self._due[namespace] = self._c.clock.monotonic() + (LOOK_EVERY if found else LOOK_SOON)
-        before, self._found[namespace] = self._found.get(namespace, True), found
+        found = await self._judge(namespace)
+        self._due[namespace] = self._c.clock.monotonic() + (LOOK_SOON if found else LOOK_EVERY)
+        before, self._wrong[namespace] = self._wrong.get(namespace), found
         if found != before:
             mounting = (w.ref for w in self._c.view.workloads.values() if w.proof_mounts)
             self._c.enqueue([WorkloadKey(*ref) for ref in mounting if ref.namespace == namespace])
+
+    async def _judge(self, namespace: str) -> Problem | None:
+        authorities = await self._c.api.authority(namespace)
+        if not authorities:
+            return trust.no_authority(namespace) if authorities is None else trust.no_key(namespace)
+        why = await self._c.refused(authorities, self._host)
+        return trust.distrusted(namespace, self._host, why) if why else None

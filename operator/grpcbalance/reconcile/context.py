@@ -43,8 +43,11 @@ class Api(Protocol):
     async def patch_workload(self, ref: WorkloadRef, body: dict[str, Any]) -> dict[str, Any]:
         """Strategic merge patch; Conflict when its resourceVersion is stale."""
 
-    async def has_authority(self, namespace: str) -> bool:
-        """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
+    async def authority(self, namespace: str) -> str | None:
+        """The certificates (PEM) that a namespace's clients on xDS know the look-aside balancer by, None without any.
+
+        Empty when its ConfigMap lacks the key.
+        """
 
     async def apply_status(self, ref: Ref, uid: str, status: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply a GrpcBalancedService's status."""
@@ -76,6 +79,9 @@ class Context:
     workload_refusals: dict[WorkloadRef, Problem]
     # The ready pods of a namespace that have an xDS target, as of now.
     pods_on_xds: Callable[[str], Awaitable[tuple[Pod, ...]]]
+    # Why who trusts these certificates would not connect to the look-aside balancer, empty if it would; OSError
+    # (TimeoutError among them) when nobody can be asked. Arguments: PEM, and the balancer's host.
+    refused: Callable[[str, str], Awaitable[str]]
     # Has something done by and by, for which nobody waits.
     beside: Callable[[Callable[[], Awaitable[None]]], None]
     # Permissions that the operator lacks, in a sentence, or empty; and whether it cannot see everything.

@@ -79,9 +79,9 @@ class DryRun:
         write = _Write("patch", BY_KIND[ref.kind].plural, about.ref)
         await self._keep_back(write, about, _variables(ref.kind, body))
 
-    async def has_authority(self, namespace: str) -> bool:
-        """Whether a namespace has the certificate that clients on xDS know the look-aside balancer by."""
-        return await self._api.has_authority(namespace)
+    async def authority(self, namespace: str) -> str | None:
+        """The certificates that a namespace's clients on xDS know the look-aside balancer by."""
+        return await self._api.authority(namespace)
 
     async def apply_status(self, ref: Ref, uid: str, status: dict[str, Any]) -> NoReturn:
         """Would write a status."""

@@ -9,7 +9,7 @@ from grpcbalance.api import Reason
 from grpcbalance.balancer import Balancer
 from grpcbalance.model import Workload, WorkloadRef
 from grpcbalance.plan import Decision
-from grpcbalance.roles import Situation
+from grpcbalance.situation import Situation
 
 from .authorities import Authorities
 from .contests import Contests
@@ -46,7 +46,7 @@ class Waits:
             taken=self._contests.verdict(workload).problem,
             one_namespace=self._c.settings.namespace is not None,
             balancer=self._balancer,
-            no_authority=self._authorities.lacks(ref.namespace),
+            untrusted=self._authorities.wrong(ref.namespace),
         )
 
     def standing(self, workload: Workload) -> Situation:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from grpcbalance.api import Reason
-from grpcbalance.errors import Conflict, Gone, Invalid, NoAuthority, WouldWrite
+from grpcbalance.errors import Conflict, Gone, Invalid, WouldWrite
 from grpcbalance.events import Note, finding_note, regarding_workload
 from grpcbalance.inject import env_from_note, removes_all
 from grpcbalance.kinds import BY_KIND
@@ -129,20 +129,20 @@ class Workloads:
         # Taken before the request, so that two workers cannot both take the last slot.
         self._c.view.slots.in_flight.add(ref)
         try:
-            if mounts_proof(ref.kind, patch):
-                await self._authorities.demand(ref.namespace)
-            raw = await self._c.api.patch_workload(ref, patch)
+            wrong = await self._authorities.demand(ref.namespace) if mounts_proof(ref.kind, patch) else None
+            raw = {} if wrong else await self._c.api.patch_workload(ref, patch)
         except BaseException as error:
             self._give_back(workload)
             if isinstance(error, Invalid):
-                return self._refuse(workload, patch, decision, Problem(_reason(error), str(error)))
+                reason = Reason.WOULD_WRITE if isinstance(error, WouldWrite) else Reason.API_REFUSED
+                return self._refuse(workload, patch, decision, Problem(reason, str(error)))
             if isinstance(error, (Conflict, Gone)):
                 # It changed, or went, under us; the watch is about to tell, then it is decided anew.
                 return CONFLICT_AGAIN
             raise
-        if raw["metadata"]["resourceVersion"] == workload.resource_version:
+        if wrong or raw["metadata"]["resourceVersion"] == workload.resource_version:
             self._give_back(workload)
-            return self._refuse(workload, patch, decision, Problem(Reason.API_REFUSED, _UNDONE))
+            return self._refuse(workload, patch, decision, wrong or Problem(Reason.API_REFUSED, _UNDONE))
         self._forget_refusal(ref)
         self.contests.done(workload)
         self._c.take(BY_KIND[ref.kind].plural, raw)
@@ -160,7 +160,7 @@ class Workloads:
 
     def _refuse(self, workload: Workload, patch: dict[str, Any], decision: Decision, problem: Problem) -> float:
         self._c.workload_refusals[workload.ref] = problem
-        again = LOOK_SOON if problem.reason is Reason.XDS_NO_AUTHORITY else REFUSED_AGAIN
+        again = REFUSED_AGAIN if problem.reason in (Reason.API_REFUSED, Reason.WOULD_WRITE) else LOOK_SOON
         due = self._c.clock.monotonic() + again
         self._refused[workload.ref] = _Refused(_without_progress(workload), _body(patch), problem, due)
         self._c.enqueue(_status_keys(decision))
@@ -187,12 +187,6 @@ def _sooner(*waits: float | None) -> float | None:
 
 def _status_keys(decision: Decision) -> list[StatusKey]:
     return [StatusKey(*finding.service) for finding in decision.findings if finding.service is not None]
-
-
-def _reason(refusal: Invalid) -> Reason:
-    if isinstance(refusal, WouldWrite):
-        return Reason.WOULD_WRITE
-    return Reason.XDS_NO_AUTHORITY if isinstance(refusal, NoAuthority) else Reason.API_REFUSED
 
 
 def _body(patch: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from grpcbalance.model import Ref, ServiceSnapshot, WorkloadRef
 from grpcbalance.names import PLURAL
 from grpcbalance.optin import Problem
 from grpcbalance.plan import Decision
-from grpcbalance.roles import Situation
+from grpcbalance.situation import Situation
 from grpcbalance.view import KINDS, View
 from tests.unit.factories import DOMAIN, NAMESPACE
 

@@ -12,7 +12,7 @@ from grpcbalance.conditions import observed
 from grpcbalance.desired import drifted, resolve
 from grpcbalance.model import Ref, WorkloadRef
 from grpcbalance.names import ANNOTATION_CONTAINERS
-from grpcbalance.roles import Situation
+from grpcbalance.situation import Situation
 from grpcbalance.status import make_status
 from tests.unit import factories as make
 from tests.unit.core.snapshots import resolved_in, view_of

@@ -13,7 +13,7 @@ from grpcbalance.desired import resolve
 from grpcbalance.lookaside.pods import NOBODY, Absent
 from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
 from grpcbalance.migration import STAYS
-from grpcbalance.roles import Situation
+from grpcbalance.situation import Situation
 from grpcbalance.status import lacking, make_status
 from tests.unit import factories as make
 from tests.unit.core.snapshots import view_of

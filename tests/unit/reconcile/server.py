@@ -65,7 +65,11 @@ class Server:
         # Values in the env of running pods, by pod.
         self.pods: dict[Ref, tuple[str, ...]] = {}
         # Namespaces with the certificate of who signed the look-aside balancer's.
-        self.authorities: set[str] = set()
+        # Namespaces with the ConfigMap by which clients know the look-aside balancer, and what is in it.
+        self.authorities: dict[str, str] = {}
+        # What TLS says of it, where it does not vouch for the balancer; `unreachable` when nobody says anything.
+        self.distrust: dict[str, str] = {}
+        self.unreachable = False
         # How often they were all looked at.
         self.looks = 0
         # Ready pods with an xDS target, when they were listed of which namespace, and what refuses that.
@@ -210,9 +214,15 @@ class Server:
 
         return await self._write("status", PLURAL, ref.name, status, act)
 
-    async def has_authority(self, namespace: str) -> bool:
+    async def authority(self, namespace: str) -> str | None:
         self.looks += 1
-        return namespace in self.authorities
+        return self.authorities.get(namespace)
+
+    async def refused(self, authorities: str, host: str) -> str:
+        assert host == "grpcbalance-xds.grpcbalance-system.svc.cluster.local"
+        if self.unreachable:
+            raise TimeoutError
+        return self.distrust.get(authorities, "")
 
     async def hosts_in_use(self, namespace: str | None) -> frozenset[str]:
         self.looks += 1

@@ -149,7 +149,7 @@ def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> No
     # Told once of the workload, and once of the object.
     assert world.refusals("XdsNoAuthority") == 2
     assert world.writes_in(300.0) == []
-    world.server.authorities.add("shop")
+    world.server.authorities["shop"] = "PEM"
     world.run(15.0)
     assert world.env("checkout")[TARGET] == ON_XDS
     assert world.run(LONG).standing("checkout") == ("Configured", "Configured")
@@ -157,27 +157,27 @@ def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> No
 
 def test_a_certificate_that_goes_is_told_until_it_is_back() -> None:
     world = World()
-    world.server.authorities.add("shop")
+    world.server.authorities["shop"] = "PEM"
     on_xds(world, "ready")
     assert world.standing("checkout") == ("Configured", "Configured")
     world.server.authorities.clear()
     world.run(70.0)
     assert world.standing("checkout") == ("Refused", "XdsNoAuthority")
     assert world.condition("ClientsConfigured") == ("False", "XdsNoAuthority")
-    assert "its new pods do not start" in str(world.status()["workloads"])
+    assert "its new pods could not follow" in str(world.status()["workloads"])
     assert world.refusals("XdsNoAuthority") == 2
     # Nothing is taken from those that run, nor by a restart.
     again = World(after=world).start()
     assert again.writes_in(300.0) == []
     assert again.env("checkout")[TARGET] == ON_XDS
-    again.server.authorities.add("shop")
+    again.server.authorities["shop"] = "PEM"
     again.run(15.0)
     assert again.standing("checkout") == ("Configured", "Configured")
 
 
 def test_one_look_for_the_certificate_serves_all_of_a_namespace() -> None:
     world = World()
-    world.server.authorities.add("shop")
+    world.server.authorities["shop"] = "PEM"
     world.server.put(
         *(
             make.deployment(f"more-{number}", client="orders", annotations={"grpcbalance.dev/xds": "ready"})
@@ -191,10 +191,59 @@ def test_one_look_for_the_certificate_serves_all_of_a_namespace() -> None:
     assert 9 <= world.server.looks - before <= 11
 
 
+@pytest.mark.parametrize(
+    ("pem", "reason", "told"),
+    [
+        ("", "XdsNoAuthority", "has no key ca.crt"),
+        ("of another", "XdsNotTrusted", "self-signed certificate in certificate chain"),
+        ("right", "XdsNotServing", "grpcbalance-xds.grpcbalance-system.svc.cluster.local:18001"),
+    ],
+)
+def test_nobody_is_moved_to_a_balancer_that_it_would_not_trust(pem: str, reason: str, told: str) -> None:
+    world = World()
+    world.server.authorities["shop"] = pem
+    world.server.distrust["of another"] = "self-signed certificate in certificate chain"
+    world.server.unreachable = pem == "right"
+    on_xds(world, "ready")
+    assert world.env("checkout")[TARGET] == ON_DNS
+    assert world.standing("checkout")[1] == reason
+    assert told in str(world.status()["workloads"])
+    world.server.authorities["shop"], world.server.unreachable = "right", False
+    world.run(15.0)
+    assert world.env("checkout")[TARGET] == ON_XDS
+
+
+def test_a_certificate_that_changes_is_told_of_who_was_moved_and_a_balancer_that_is_away_is_not() -> None:
+    world = World()
+    world.server.authorities["shop"] = "PEM"
+    on_xds(world, "ready")
+    world.server.unreachable = True
+    assert world.writes_in(200.0) == []
+    world.server.unreachable = False
+    world.server.distrust["PEM"] = "certificate has expired"
+    world.run(70.0)
+    assert world.standing("checkout") == ("Refused", "XdsNotTrusted")
+    assert "its new pods could not follow" in str(world.status()["workloads"])
+    world.server.distrust.clear()
+    world.run(15.0)
+    assert world.standing("checkout") == ("Configured", "Configured")
+
+
+def test_a_balancer_that_serves_no_more_as_moved_clients_connect_is_told() -> None:
+    world = on_xds(World())
+    tell(world, Seen("", tls=True))
+    world.run(LONG)
+    assert world.standing("checkout") == ("Pending", "XdsNotServing")
+    assert "in plain text: kubectl apply -k manifests/xds/both" in str(world.status()["workloads"])
+    assert world.env("checkout")[TARGET] == ON_XDS
+    tell(world, SERVES)
+    assert world.run(LONG).standing("checkout") == ("Configured", "Configured")
+
+
 def far(how: str) -> World:
     """A client of another namespace that is on xDS."""
     world = two(ALL, spec={"discovery": "XDS"})
-    world.server.authorities.add(WEB)
+    world.server.authorities[WEB] = "PEM"
     note = {"grpcbalance.dev/xds": how}
     world.server.edit("deployments", FAR, lambda raw: raw["metadata"]["annotations"].update(note), WEB)
     world.run(1.0)
@@ -210,8 +259,14 @@ def test_a_client_that_is_let_in_no_more_goes_back_to_dns_once(how: str) -> None
     before = world.env(FAR, WEB)
     world.spec(PLURAL, "orders", allowedClients={"namespaces": {"from": "Same"}}, client={"waitForReady": True})
     world.run(LONG)
-    # Its target only: nothing new is told it, nothing is taken from it.
-    assert world.env(FAR, WEB) == before | {TARGET: ON_DNS}
+    # Nothing new is told it, and nothing of xDS is left that its pods would need, such as the volume.
+    left = {
+        name: value for name, value in before.items() if not name.startswith(("GRPCBALANCE_", "GRPC_XDS", "GRPC_EXP"))
+    }
+    assert world.env(FAR, WEB) == left | {TARGET: ON_DNS}
+    template = world.server.get("deployments", FAR, WEB)["spec"]["template"]
+    assert not template["spec"].get("volumes")
+    assert BOOTSTRAP not in template["metadata"]["annotations"][ANNOTATION_INJECTED]
     assert [event["type"] for event in events(world, FAR, "NamespaceNotAllowed")] == ["Warning"]
     assert World(after=world).start().writes_in(LONG) == []
     world.spec(PLURAL, "orders", allowedClients=ALL)

@@ -56,8 +56,8 @@ fmt: $(STAMP) ## format the code, mend what can be mended
 	@$(BIN)/ruff format --quiet $(CODE)
 	@gofmt -w lab examples tests
 
-lab: $(STAMP) ## a shell with kubectl in a fresh cluster
-	@$(BIN)/python -m lab shell
+lab: $(STAMP) ## a shell with kubectl in a fresh cluster (ARGS=--all-examples: with the examples of all languages)
+	@$(BIN)/python -m lab shell $(ARGS)
 
 bench: $(STAMP) ## scale benchmark: 5,000 services, 10,000 workloads, 100,000 endpoints
 	@$(PRIVATE) $(CURDIR)/$(BIN)/python -m tests.bench.scale $(ARGS)

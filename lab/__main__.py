@@ -32,7 +32,7 @@ def _keep(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _examples(command: Callable[..., Any]) -> Callable[..., Any]:
-    text = "Build the examples of all languages, not of Go only."
+    text = "With the examples of all languages, not of Go only."
     return click.option("--all-examples", is_flag=True, help=text)(command)
 
 
@@ -56,13 +56,14 @@ def images_(all_examples: bool) -> None:
 @main.command()
 @_nodes
 @_keep
-def shell(nodes: int, keep: Path | None) -> None:
+@_examples
+def shell(nodes: int, keep: Path | None, all_examples: bool) -> None:
     """Start a cluster and a shell in which `kubectl` talks to it; `exit` removes it.
 
-    The images of this checkout are in it: `kubectl apply -k manifests` installs the operator.
+    The images of the operator and of the Go example are in it: `kubectl apply -k manifests` installs the operator.
     """
-    _enter()
-    _start_and_run([os.environ.get("SHELL", "/bin/sh")], nodes, keep)
+    _enter(all_examples)
+    _start_and_run([os.environ.get("SHELL", "/bin/sh")], nodes, keep, all_examples)
 
 
 @main.command("exec", context_settings={"ignore_unknown_options": True})
@@ -74,12 +75,12 @@ def shell(nodes: int, keep: Path | None) -> None:
 def exec_(nodes: int, keep: Path | None, all_examples: bool, no_cluster: bool, command: tuple[str, ...]) -> None:
     """Start a cluster, run CMD in it with KUBECONFIG set, and exit with its exit code.
 
-    What CMD opens with open_cluster() is that cluster.
+    What CMD opens with open_cluster() is that cluster. The same images are in it as with `shell`.
     """
     _enter(all_examples)
     if no_cluster:
         sys.exit(namespaces.run(list(command), os.environ))
-    _start_and_run(list(command), nodes, keep)
+    _start_and_run(list(command), nodes, keep, all_examples)
 
 
 @main.command("doctor")
@@ -103,7 +104,11 @@ def _build(all_examples: bool) -> None:
 
 def _images(all_examples: bool) -> list[Path]:
     """Images of the project."""
-    return list(install.image_archives(images.LANGUAGES if all_examples else ("go",)))
+    return list(install.image_archives(_languages(all_examples)))
+
+
+def _languages(all_examples: bool) -> tuple[str, ...]:
+    return tuple(images.LANGUAGES) if all_examples else ("go",)
 
 
 def _enter(all_examples: bool = False) -> None:
@@ -113,9 +118,9 @@ def _enter(all_examples: bool = False) -> None:
     namespaces.enter_private()
 
 
-def _start_and_run(command: list[str], nodes: int, keep: Path | None) -> None:
+def _start_and_run(command: list[str], nodes: int, keep: Path | None, all_examples: bool) -> None:
     with Lab(nodes, keep=keep) as lab:
-        install.provide_images(lab)
+        install.provide_images(lab, _languages(all_examples))
         progress.say(f"cluster {lab.name} of {nodes} node{'s' * (nodes > 1)}; logs in {lab.run_dir}/logs")
         code = namespaces.run(command, lab.environment)
         if code:

@@ -199,7 +199,7 @@ def test_exec_keeps_all_when_a_command_fails(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(Lab, "environment", dict(os.environ))
     monkeypatch.setattr(lab.__main__, "_enter", lambda *_: None)
     monkeypatch.setattr(lab.__main__, "Lab", lambda *_, **__: cluster)
-    monkeypatch.setattr(install, "provide_images", lambda _: None)
+    monkeypatch.setattr(install, "provide_images", lambda *_: None)
     command = ["exec", "--keep", str(tmp_path), "--", shutil.which("sh") or "sh", "-c", f"exit {code}"]
     assert CliRunner().invoke(lab.__main__.main, command).exit_code == code
     assert kept == ([tmp_path] if code else [])

@@ -1,7 +1,7 @@
 """Kubernetes Events: what people see with `kubectl describe`. Builders are pure; the Recorder only paces.
 
 An Event's name is a function of what it says, so the same one is not written twice, not even after a restart
-of the operator: the API server answers 409, which is fine.
+of the operator: the API server answers 409, which is fine. Each write is told, since its occasion is in the name too.
 """
 
 from __future__ import annotations
@@ -52,11 +52,15 @@ def regarding_balanced(balanced: Balanced) -> Regarding:
 
 
 class Note(NamedTuple):
-    """What an Event says. `warning` chooses between the types Warning and Normal."""
+    """What an Event says. `warning` chooses between the types Warning and Normal.
+
+    `occasion` makes news of the same words: of what was done anew, while what merely goes on has none.
+    """
 
     reason: Reason
     message: str
     warning: bool
+    occasion: str = ""
 
 
 def finding_note(finding: Finding, home: str) -> Note | None:
@@ -102,7 +106,8 @@ def progress_note(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Not
 
 def event(about: Regarding, note: Note, now: datetime, turn: int = 0) -> dict[str, Any]:
     """A core/v1 Event. `turn` tells apart the same words said again after something else was said."""
-    said = "\0".join((about.uid, note.reason, note.message, str(turn)))
+    occasion = (note.occasion,) if note.occasion else ()
+    said = "\0".join((about.uid, note.reason, note.message, str(turn), *occasion))
     stamp = to_text(now)
     return {
         "apiVersion": "v1",
@@ -148,7 +153,7 @@ class Recorder:
 
     async def say(self, about: Regarding, subject: str, note: Note) -> bool:
         """Post `note`, unless it is what was last said about this subject of the object. True when posted."""
-        words = f"{note.reason}\0{note.message}"
+        words = f"{note.reason}\0{note.message}\0{note.occasion}"
         last, turn = self._said.get((about.uid, subject), ("", -1))
         if last == words:
             return False

@@ -172,7 +172,7 @@ class Reason(StrEnum):
     WOULD_WRITE = "WouldWrite"
     """The operator runs with --dry-run; the message is what it would write."""
     INJECTED = "Injected"
-    """Event: our variables were written into the workload."""
+    """Event, one for each write: our variables were written into the workload; the message names them."""
     ENV_FROM = "EnvFrom"
     """Event: the same, into a container whose envFrom may set variables of the same names; ours win."""
     REMOVED = "Removed"

@@ -7,8 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from grpcbalance.api import Reason
 from grpcbalance.errors import Conflict, Gone, Invalid, WouldWrite
-from grpcbalance.events import Note, finding_note, regarding_workload
-from grpcbalance.inject import env_from_note, removes_all
+from grpcbalance.events import finding_note, regarding_workload
 from grpcbalance.kinds import BY_KIND
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
 from grpcbalance.optin import Problem
@@ -20,6 +19,7 @@ from .contests import Contests
 from .context import CONFLICT_AGAIN, REFUSED_AGAIN, Context
 from .progress import Progress
 from .waits import Waits
+from .written import written
 
 # What an API server answers with that accepts a change and leaves everything as it was.
 _UNDONE: Final = "patch: the API server accepted it and changed nothing: does a webhook or policy undo it?"
@@ -146,7 +146,8 @@ class Workloads:
         self._forget_refusal(ref)
         self.contests.done(workload)
         self._c.take(BY_KIND[ref.kind].plural, raw)
-        await self._c.recorder.say(regarding_workload(workload), "write", _written(workload, patch))
+        note = written(workload, patch, raw["metadata"]["resourceVersion"])
+        await self._c.recorder.say(regarding_workload(workload), "write", note)
         return None
 
     def _give_back(self, workload: Workload) -> None:
@@ -197,12 +198,3 @@ def _without_progress(workload: Workload) -> Workload:
     """What would be written to, apart from how its rollout goes and who wrote to it when."""
     steady = replace(workload, rollout=Rollout.COMPLETE, settled=None, progress=None, failure="")
     return replace(steady, resource_version="", writer=("", ""))
-
-
-def _written(workload: Workload, patch: dict[str, Any]) -> Note:
-    if removes_all(workload, patch):
-        return Note(Reason.REMOVED, "our variables were removed, which rolls the pods", warning=False)
-    shadowed = env_from_note(workload)
-    if shadowed:
-        return Note(Reason.ENV_FROM, f"our variables were written, which rolls the pods; {shadowed}", warning=True)
-    return Note(Reason.INJECTED, "our variables were written, which rolls the pods", warning=False)

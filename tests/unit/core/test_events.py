@@ -61,6 +61,16 @@ def test_the_same_words_have_the_same_name_even_after_a_restart() -> None:
     assert event(ABOUT, TROUBLE, NOW)["metadata"] != event(ABOUT, TROUBLE, NOW, turn=1)["metadata"]
 
 
+def test_each_write_is_news_though_the_words_are_the_same() -> None:
+    desk = Desk(rate=0.0, burst=3)
+    written = Note(Reason.INJECTED, "A changed", warning=False, occasion="1")
+    notes = [written, written, written._replace(occasion="2"), written._replace(occasion="3")]
+    assert [desk.say(note) for note in notes] == [True, False, True, True]
+    assert len({raw["metadata"]["name"] for raw in desk.posted}) == 3
+    # A flood of them is bounded as any other.
+    assert (desk.say(written._replace(occasion="4")), desk.dropped) == (False, 1)
+
+
 def test_name_of_a_long_object_is_valid() -> None:
     long = ABOUT._replace(ref=Ref("shop", "a" * 229 + "-" + "b" * 20))
     name = event(long, TROUBLE, NOW)["metadata"]["name"]

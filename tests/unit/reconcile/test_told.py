@@ -171,6 +171,34 @@ def test_env_from_is_told_of_when_variables_are_written_beside_it() -> None:
     assert events(world, "checkout")["EnvFrom"] == 1
 
 
+def test_every_write_is_an_event_of_its_own_and_tells_what_changed() -> None:
+    world = shop(World())
+    for wait in (True, False, True):
+        world.spec(PLURAL, "orders", client={"waitForReady": wait})
+        world.run(LONG)
+    found = [e for e in world.server.events if (e["involvedObject"]["name"], e["reason"]) == ("checkout", "Injected")]
+    patches = [write for write in world.server.writes if str(write) == "patch deployments checkout"]
+    assert len({e["metadata"]["name"] for e in found}) == len(found) == len(patches) == 4
+    first, *others = [e["message"] for e in found]
+    assert first.startswith("GRPC_ORDERS_TARGET, GRPC_ORDERS_SERVICE_CONFIG")
+    assert first.endswith(" added, which rolls the pods")
+    assert set(others) == {"GRPC_ORDERS_SERVICE_CONFIG changed, which rolls the pods"}
+
+
+def test_a_restart_writes_no_event_again() -> None:
+    world = shop(World())
+    world.server.put(
+        make.deployment("own", client="orders", containers=[make.container(env=make.env(GRPC_ORDERS_TARGET="x"))])
+    )
+    world.run(LONG)
+    before = [event["metadata"]["name"] for event in world.server.events]
+    assert events(world, "own") == {"EnvConflict": 1, "Injected": 1}
+    world.start().run(LONG)
+    # What is said again has a name that is taken.
+    assert {event["metadata"]["name"] for event in world.server.events} == set(before)
+    assert events(world, "checkout")["Injected"] == 1
+
+
 def test_status_does_not_wait_for_a_workload_that_cannot_be_written() -> None:
     world = World()
     world.server.refuse("backend", Retry(None, "webhook is away"))

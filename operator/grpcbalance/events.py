@@ -26,7 +26,12 @@ _TRANSIENT: Final = frozenset(
 # Waits that may concern thousands of workloads at once; they yield to everything else.
 _CROWDED: Final = frozenset({Reason.ROLLOUT_LIMIT, Reason.WAITING_FOR_SERVERS})
 # Waiting that is as it should be: told of, but no warning.
-_ORDERLY: Final = _CROWDED | {Reason.TARGET_NOT_SERVING, Reason.PAUSED, Reason.DEPLOYMENT_PAUSED}
+_ORDERLY: Final = _CROWDED | {
+    Reason.TARGET_NOT_SERVING,
+    Reason.PAUSED,
+    Reason.DEPLOYMENT_PAUSED,
+    Reason.STAYS_ON_DNS,
+}
 # From so many workloads on, a change takes long enough for its progress to be told.
 _MANY: Final = 20
 
@@ -63,13 +68,17 @@ class Note(NamedTuple):
     occasion: str = ""
 
 
-def finding_note(finding: Finding, home: str) -> Note | None:
-    """What people of namespace `home` should hear of a finding; None when all is well, or will be within moments."""
+def finding_note(finding: Finding, home: str, *, asked_for_xds: bool = False) -> Note | None:
+    """What people of namespace `home` should hear of a finding; None when all is well, or will be within moments.
+
+    That a client stays on DNS is news only to who asked for more; most are there on purpose.
+    """
     service = finding.service
     abroad = service is not None and service.namespace != home
     # Why it is not accepted stands in its status, which is not for readers of another namespace.
     passes = finding.reason in _TRANSIENT and not (abroad and finding.reason is Reason.NOT_ACCEPTED)
-    if finding.state == CONFIGURED or passes:
+    well = finding.state == CONFIGURED and not (asked_for_xds and finding.reason is Reason.STAYS_ON_DNS)
+    if well or passes:
         return None
     about = f"{service if abroad else service.name}: " if service else ""
     return Note(finding.reason, f"{about}{finding.message}", warning=finding.reason not in _ORDERLY)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from grpcbalance.api import CONFIGURED, ConditionType
+from grpcbalance.api import CONFIGURED, ConditionType, Reason
 from grpcbalance.errors import one_line
 from grpcbalance.lookaside.connected import Asked, Page, Told
 
-from .report import Balanced, Condition, Downgrade, Report, Workload, Xds, XdsClient
+from .report import Balanced, Condition, Downgrade, OnDns, Report, Workload, Xds, XdsClient
 
 Raw = Mapping[str, Any]
 # What a client asks for once it was told of a service.
@@ -76,9 +76,16 @@ def _xds(raw: Raw, pages: Pages | None) -> Xds:
     return Xds(
         moved=workloads.get("moved", 0),
         on_dns=workloads.get("onDns", 0),
+        stays_on_dns=tuple(_staying((raw.get("status") or {}).get("workloads") or ())),
         downgrades=tuple(Downgrade(**one) for one in told.get("downgrades") or ()),
         clients=None if pages is None else tuple(_clients(name, pages)),
     )
+
+
+def _staying(workloads: Sequence[Raw]) -> Iterator[OnDns]:
+    for one in workloads:
+        if one["reason"] == Reason.STAYS_ON_DNS:
+            yield OnDns(kind=one["kind"], name=one["name"], message=one.get("message") or "")
 
 
 def _clients(name: str, pages: Pages) -> Iterator[XdsClient]:

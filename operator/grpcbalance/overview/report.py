@@ -37,6 +37,14 @@ class Workload(_Part):
     message: str
 
 
+class OnDns(_Part):
+    """A client that is configured, and stays on DNS though the object is on xDS; the message says why."""
+
+    kind: str
+    name: str
+    message: str
+
+
 class Downgrade(_Part):
     """What connected clients of one library and version do instead of what a field of the spec says."""
 
@@ -64,10 +72,14 @@ class XdsClient(_Part):
 
 
 class Xds(_Part):
-    """Clients on xDS: workloads by count, and who is connected; None where that could not be asked."""
+    """Clients on xDS: workloads by count, and who is connected; None where that could not be asked.
+
+    `stays_on_dns` has those on DNS that nothing more will be done about; it lists workloads that status lists.
+    """
 
     moved: int
     on_dns: int
+    stays_on_dns: tuple[OnDns, ...]
     downgrades: tuple[Downgrade, ...]
     clients: tuple[XdsClient, ...] | None
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from grpcbalance.styled import Style, plain
 
-from .report import Balanced, Report, Xds, XdsClient
+from .report import Balanced, OnDns, Report, Xds, XdsClient
 
 _COLOURS: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
 _STATES: Final = {"Refused": "red", "Pending": "yellow"}
+# Clients with the same message that are named in its line.
+_NAMED: Final = 10
 _WORDS: Final = {"True": "Ready", "False": "not Ready", "Unknown": "not known"}
 
 
@@ -48,10 +50,19 @@ def _balanced(one: Balanced, style: Style) -> Iterator[str]:
 def _xds(xds: Xds, style: Style) -> Iterator[str]:
     connected = "" if xds.clients is None else f"; {len(xds.clients)} connected"
     yield f"  on xDS     {xds.moved} of {xds.moved + xds.on_dns} client workloads{connected}"
+    yield from _staying(xds.stays_on_dns)
     for one in xds.downgrades:
         yield f"    {one.client}, {one.feature}: {one.what}"
     for client in xds.clients or ():
         yield _client(client, style)
+
+
+def _staying(clients: Sequence[OnDns]) -> Iterator[str]:
+    """Why clients stay on DNS: no trouble, and mostly the same for many of them."""
+    for message in dict.fromkeys(one.message for one in clients):
+        names = [f"{one.kind} {one.name}" for one in clients if one.message == message]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield f"    {', '.join(names[:_NAMED])}{more}: {message}"
 
 
 def _client(one: XdsClient, style: Style) -> str:

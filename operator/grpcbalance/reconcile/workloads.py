@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from grpcbalance.api import Reason
+from grpcbalance.api import CONFIGURED, Reason
 from grpcbalance.errors import Conflict, Gone, Invalid, WouldWrite
 from grpcbalance.events import finding_note, regarding_workload
 from grpcbalance.kinds import BY_KIND
 from grpcbalance.model import Rollout, StatusKey, Workload, WorkloadKey, WorkloadRef
+from grpcbalance.names import ANNOTATION_XDS
 from grpcbalance.optin import Problem
 from grpcbalance.patch import mounts_proof
 from grpcbalance.plan import Decision
@@ -172,14 +173,16 @@ class Workloads:
         self._c.workload_refusals.pop(ref, None)
 
     async def _tell(self, workload: Workload, decision: Decision) -> None:
-        about = regarding_workload(workload)
+        about, asked = regarding_workload(workload), workload.annotation(ANNOTATION_XDS) is not None
         for finding in decision.findings:
             subject = f"{finding.role} {finding.service}"
-            note = finding_note(finding, workload.ref.namespace)
-            if note is None:
+            note = finding_note(finding, workload.ref.namespace, asked_for_xds=asked)
+            well = finding.state == CONFIGURED
+            if note is None or well:
                 self._c.recorder.quiet(about, subject)
-            else:
-                await self._c.tell(about, subject, note)
+            if note is not None:
+                # What is told of one that is well is a subject of its own: told once, whatever happens in between.
+                await self._c.tell(about, f"{subject} {CONFIGURED}" if well else subject, note)
 
 
 def _sooner(*waits: float | None) -> float | None:

@@ -118,6 +118,13 @@ def test_what_people_hear_of(state: str, reason: Reason, told: bool) -> None:
     assert (finding_note(finding, "shop") is not None) is told
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_that_a_client_stays_on_dns_is_news_to_who_asked_for_more(asked: bool) -> None:
+    finding = Finding(Ref("shop", "orders"), Role.CLIENT, (), "Configured", Reason.STAYS_ON_DNS, "why")
+    expected = Note(Reason.STAYS_ON_DNS, "orders: why", warning=False) if asked else None
+    assert finding_note(finding, "shop", asked_for_xds=asked) == expected
+
+
 def cond(kind: str, status: str, reason: str) -> dict[str, str]:
     return {"type": kind, "status": status, "reason": reason, "message": "m"}
 

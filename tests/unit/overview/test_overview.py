@@ -101,6 +101,36 @@ def test_clients_on_xds() -> None:
     ]
 
 
+def staying(name: str, message: str) -> Raw:
+    found = {"kind": "Deployment", "name": name, "role": "Client", "state": "Configured", "message": message}
+    return {**found, "reason": "StaysOnDns"}
+
+
+def test_why_clients_stay_on_dns_is_told_and_is_no_trouble() -> None:
+    fine = {**staying("fine", ""), "reason": "Configured"}
+    told = {"workloads": {"moved": 1, "onDns": 14}}
+    many = [staying(f"d{number:02}", "stays: annotate it") for number in range(13)]
+    raw = orders(standing(xds=told, workloads=[*many, staying("closed", "stays: let in all"), fine]), discovery="XDS")
+    listed = ", ".join(f"Deployment d{number:02}" for number in range(10))
+    assert lines(raw)[3:] == [
+        "  on xDS     1 of 15 client workloads",
+        f"    {listed} and 3 more: stays: annotate it",
+        "    Deployment closed: stays: let in all",
+    ]
+    [service] = report(raw).services
+    assert report(raw).ready
+    assert service.workloads == ()
+    assert service.xds is not None
+    assert service.xds.model_dump(by_alias=True)["staysOnDns"][-1] == {
+        "kind": "Deployment",
+        "name": "closed",
+        "message": "stays: let in all",
+    }
+    # Of an object that is on DNS by now that is old news.
+    raw["spec"]["discovery"] = "DNS"
+    assert len(lines(raw)) == 3
+
+
 def test_who_is_connected_may_be_unknown() -> None:
     [service] = report(on_xds(), notes=("why",)).services
     assert service.xds is not None
@@ -127,4 +157,4 @@ def test_every_key_is_always_there() -> None:
     assert set(service) == {
         "namespace", "name", "ready", "target", "endpoints", "servers", "clients", "troubles", "workloads", "omittedWorkloads", "xds",
     }  # fmt: skip
-    assert service["xds"] == {"moved": 0, "onDns": 0, "downgrades": [], "clients": None}
+    assert service["xds"] == {"moved": 0, "onDns": 0, "staysOnDns": [], "downgrades": [], "clients": None}

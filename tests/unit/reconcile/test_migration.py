@@ -289,4 +289,23 @@ def test_two_clients_of_one_object_go_their_own_ways() -> None:
     on_xds(world)
     assert (world.env("checkout")[TARGET], world.env("legacy")[TARGET]) == (ON_XDS, ON_DNS)
     assert world.standing("legacy") == ("Configured", "StaysOnDns")
+    # It is there on purpose.
+    assert events(world, "legacy", "StaysOnDns") == []
     assert world.status()["xds"]["workloads"] == {"moved": 1, "onDns": 1}
+
+
+def test_who_asked_for_xds_and_stays_on_dns_is_told_once() -> None:
+    world = shop(World(), discovery="XDS")
+    mark(world, "plaintext")
+    world.run(LONG)
+    assert world.standing("checkout") == ("Configured", "StaysOnDns")
+    (told,) = events(world, "checkout", "StaysOnDns")
+    assert told["type"] == "Normal"
+    assert "allowedClients" in told["message"]
+    world.spec(PLURAL, "orders", client={"waitForReady": True})
+    world.run(LONG)
+    assert len(events(world, "checkout", "StaysOnDns")) == 1
+    world.start().run(LONG)
+    # What is said again has a name that is taken.
+    names = {event["metadata"]["name"] for event in events(world, "checkout", "StaysOnDns")}
+    assert names == {told["metadata"]["name"]}

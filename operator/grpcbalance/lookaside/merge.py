@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from grpcbalance.api import MAX_DOWNGRADES
 from grpcbalance.model import Ref
@@ -11,6 +12,12 @@ from grpcbalance.model import Ref
 from .libraries import shown
 from .page import MAX_REJECTIONS, Page, Service
 from .seen import Downgrade, Node, Rejection, Seen
+
+# The fix when there is no replica that could be asked: from here the two cannot be told apart.
+NONE_READY: Final = (
+    "either it is not installed (kubectl apply -k manifests/xds), or its pods are not ready: kubectl describe "
+    "tells why; without Secret grpcbalance-xds-tls, for instance, they do not start"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ def trouble(answers: Answers) -> str:
         address, why = min(answers.silent.items())
         return f"replica {address} of the look-aside balancer {why}{_more(len(answers.silent))}"
     if not answers.pages:
-        return "no replica of the look-aside balancer is known; kubectl apply -k manifests/xds installs it"
+        return f"no replica of the look-aside balancer is known; {NONE_READY}"
     ports = {address: page.ports for address, page in sorted(answers.pages.items())}
     mute = [address for address, one in ports.items() if not (one.plaintext or one.tls or one.mtls)]
     if mute:

@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 from pydantic import ValidationError
 
-from .merge import Answers
+from .merge import NONE_READY, Answers
 from .page import PATH, Page
 
 # Of the replicas' HTTP side; manifests/xds has no other.
@@ -86,7 +86,7 @@ class Reader:
             return Answers(unresolved=f"{self._host} cannot be resolved: {error}")
         if not addresses:
             text = f"{self._host} has no address: no replica of the look-aside balancer is ready"
-            return Answers(unresolved=f"{text}; kubectl apply -k manifests/xds installs it")
+            return Answers(unresolved=f"{text}; {NONE_READY}")
         asking = {address: asyncio.create_task(self._ask(address)) for address in addresses[:MOST]}
         try:
             # Not gather: kopf, which cancels tasks that are younger than it, must not end who waits for them.

@@ -19,9 +19,12 @@ from grpcbalance.names import API_VERSION, KIND, PLURAL
 from grpcbalance.uncounted import Uncounted
 
 from .build import build, on_xds
+from .replicas import asked, trouble
 from .report import Report
 
 _SELECTOR: Final = "app.kubernetes.io/name=grpcbalance,app.kubernetes.io/component=xds"
+# Pods that were evicted, say, stay listed for long.
+_UNFINISHED: Final = "status.phase!=Failed,status.phase!=Succeeded"
 
 
 class OverviewError(Exception):
@@ -77,17 +80,16 @@ async def _objects(kube: Kube, question: Question) -> list[Mapping[str, Any]]:
 
 
 async def _pages(kube: Kube, namespace: str) -> tuple[dict[str, Page], list[str]]:
-    """Of every ready replica, and what could not be read. Raises kube.KubeError when none can be found."""
+    """Of every replica that runs, and what could not be read or is not ready. Raises kube.KubeError without a list."""
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
-    names: list[str] = []
-    async for page in kube.pages(path, label_selector=_SELECTOR, field_selector="status.phase=Running"):
-        names += [pod["metadata"]["name"] for pod in page["items"]]
-    if not names:
-        return {}, [f"no replica of the look-aside balancer runs in {namespace}: kubectl apply -k manifests/xds"]
-    told = await asyncio.gather(*(_page(kube, path, name) for name in sorted(names)))
-    pages = {name: one for name, one in zip(sorted(names), told, strict=True) if isinstance(one, Page)}
+    pods: list[Mapping[str, Any]] = []
+    async for page in kube.pages(path, label_selector=_SELECTOR, field_selector=_UNFINISHED):
+        pods += page["items"]
+    names = asked(pods)
+    told = await asyncio.gather(*(_page(kube, path, name) for name in names))
+    pages = {name: one for name, one in zip(names, told, strict=True) if isinstance(one, Page)}
     # Several have mostly the same to say.
-    return pages, list(dict.fromkeys(one for one in told if isinstance(one, str)))
+    return pages, [*trouble(pods, namespace), *dict.fromkeys(one for one in told if isinstance(one, str))]
 
 
 async def _page(kube: Kube, path: str, name: str) -> Page | str:

@@ -176,7 +176,12 @@ def test_garbage_is_no_page(handler: Handler, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("found", "words"),
-    [(None, "cannot be resolved: why"), ((), "has no address"), ((), "kubectl apply -k manifests/xds")],
+    [
+        (None, "cannot be resolved: why"),
+        ((), "has no address"),
+        ((), "kubectl apply -k manifests/xds"),
+        ((), "Secret grpcbalance-xds-tls"),
+    ],
 )
 def test_a_name_without_addresses(found: tuple[str, ...] | None, words: str) -> None:
     async def resolved(_: str) -> tuple[str, ...]:

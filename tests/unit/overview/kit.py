@@ -69,3 +69,11 @@ def asks(kind: str, name: str = "orders.shop:5000", refuses: str | None = None) 
 
 def page(*clients: Raw) -> Raw:
     return {"version": "v1", "clients": list(clients)}
+
+
+def replica(name: str, *, phase: str = "Running", ready: bool = True, waits: str = "") -> Raw:
+    """A pod of the look-aside balancer; its container waits for something, if that is given."""
+    state: Raw = {"waiting": {"reason": waits}} if waits else {"running": {}}
+    well = {"status": "True"} if ready and not waits else {"status": "False", "reason": "ContainersNotReady"}
+    status = {"phase": phase, "conditions": [{"type": "Ready", **well}], "containerStatuses": [{"state": state}]}
+    return {"metadata": {"name": name}, "status": status}

@@ -20,7 +20,7 @@ from grpcbalance.__main__ import main
 from grpcbalance.overview.report import Report
 from tests.unit.api_server import kubeconfig
 
-from .kit import Raw, client, condition, on_xds, orders, page, standing
+from .kit import Raw, client, condition, on_xds, orders, page, replica, standing
 
 GBS = "/apis/grpcbalance.dev/v1alpha1/{}grpcbalancedservices"
 PODS = "/api/v1/namespaces/grpcbalance-system/pods"
@@ -81,7 +81,7 @@ def listed(*objects: Raw, namespace: str | None = "default") -> Answers:
 
 
 def replicas(**pages: Raw | int) -> Answers:
-    items = [{"metadata": {"name": name}} for name in pages]
+    items = [replica(name) for name in pages]
     told = {f"{PODS}/{name}:8080/proxy/debug/clients": one for name, one in pages.items()}
     return {PODS: {"metadata": {}, "items": items}, **told}
 
@@ -150,12 +150,17 @@ def test_clients_on_xds_come_from_every_replica_by_the_proxy(run: Run) -> None:
         (replicas(one=403, two=403), f"who is connected is not shown: get pods/proxy: {NO}"),
         (
             replicas(),
-            "no replica of the look-aside balancer runs in grpcbalance-system: kubectl apply -k manifests/xds",
+            "the look-aside balancer has no pods in grpcbalance-system: kubectl apply -k manifests/xds installs it",
+        ),
+        (
+            {PODS: {"metadata": {}, "items": [replica("one", phase="Pending", waits="ContainerCreating")]}},
+            "replica one of the look-aside balancer is not ready (ContainerCreating): kubectl -n grpcbalance-system "
+            "describe pod one tells why; is there a Secret grpcbalance-xds-tls?",
         ),
         (replicas(one=503), "replica one of the look-aside balancer cannot be read: get pods/proxy: code 503"),
         (replicas(one={"clients": 7}), "replica one of the look-aside balancer tells what this version cannot read"),
     ],
-    ids=["no list", "no proxy", "none", "away", "garbage"],
+    ids=["no list", "no proxy", "none", "not ready", "away", "garbage"],
 )
 def test_what_cannot_be_read_is_said_in_one_line_and_the_rest_goes_on(run: Run, answers: Answers, note: str) -> None:
     result, _ = run(listed(on_xds()) | answers)

@@ -143,15 +143,6 @@ def test_a_question_about_a_permission_is_no_write(tmp_path: Path, allowed: bool
     assert counts.writes == []
 
 
-def test_a_question_may_be_about_one_object_only(tmp_path: Path) -> None:
-    async def use(kube: Kube) -> object:
-        return await kube.may("get", "", "configmaps", "", "grpcbalance-xds-ca")
-
-    _, server, _ = call(tmp_path, use, says({"status": {"allowed": True}}, 201))
-    asked = server.requests[0].body["spec"]["resourceAttributes"]
-    assert (asked["resource"], asked["name"]) == ("configmaps", "grpcbalance-xds-ca")
-
-
 def test_live_reads_are_no_writes(tmp_path: Path) -> None:
     async def use(kube: Kube) -> object:
         return await kube.get_service(ORDERS)

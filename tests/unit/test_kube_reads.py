@@ -29,6 +29,15 @@ def test_pages_follow_the_continue_token(tmp_path: Path) -> None:
     ]
 
 
+def test_a_question_may_be_about_one_object_only(tmp_path: Path) -> None:
+    async def use(kube: Kube) -> object:
+        return await kube.may("get", "", "configmaps", "", "grpcbalance-xds-ca")
+
+    _, server, _ = call(tmp_path, use, says({"status": {"allowed": True}}, 201))
+    asked = server.requests[0].body["spec"]["resourceAttributes"]
+    assert (asked["resource"], asked["name"]) == ("configmaps", "grpcbalance-xds-ca")
+
+
 def test_an_expired_list_is_told(tmp_path: Path) -> None:
     async def use(kube: Kube) -> None:
         with pytest.raises(Expired):

@@ -23,6 +23,7 @@ from grpcbalance.view import KINDS
 from tests.unit.core.merge import merge
 
 from .fields import Owners, Raw, assemble, copied, flatten
+from .tls import Handshakes
 
 PLURALS = {
     "GrpcBalancedService": PLURAL,
@@ -64,13 +65,10 @@ class Server:
         self._version = 0
         # Values in the env of running pods, by pod.
         self.pods: dict[Ref, tuple[str, ...]] = {}
-        # Namespaces with the certificate of who signed the look-aside balancer's.
-        # Namespaces with the ConfigMap by which clients know the look-aside balancer, and what is in it.
+        # By namespace, what clients know the look-aside balancer by.
         self.authorities: dict[str, str] = {}
-        # What TLS says of it, where it does not vouch for the balancer; `unreachable` when nobody says anything.
-        self.distrust: dict[str, str] = {}
-        self.unreachable = False
-        # How often they were all looked at.
+        self.tls = Handshakes()
+        # How often pods, or the former, were looked at.
         self.looks = 0
         # Ready pods with an xDS target, when they were listed of which namespace, and what refuses that.
         self.xds_pods: list[Pod] = []
@@ -217,12 +215,6 @@ class Server:
     async def authority(self, namespace: str) -> str | None:
         self.looks += 1
         return self.authorities.get(namespace)
-
-    async def refused(self, authorities: str, host: str) -> str:
-        assert host == "grpcbalance-xds.grpcbalance-system.svc.cluster.local"
-        if self.unreachable:
-            raise TimeoutError
-        return self.distrust.get(authorities, "")
 
     async def hosts_in_use(self, namespace: str | None) -> frozenset[str]:
         self.looks += 1

@@ -1,4 +1,4 @@
-"""`discovery: XDS` over time: asked for before the balancer is there, restarts in between, a certificate that is late."""
+"""`discovery: XDS` over time: asked for before the balancer is there, restarts in between, clients that go back."""
 
 from __future__ import annotations
 
@@ -6,44 +6,17 @@ import json
 
 import pytest
 
-from grpcbalance.lookaside.changes import take
 from grpcbalance.lookaside.seen import Downgrade, Node, Rejection, Seen
 from grpcbalance.lookaside.steady import Steady
-from grpcbalance.model import Ref
 from grpcbalance.names import ANNOTATION_INJECTED, BOOTSTRAP, PLURAL, value_hash
 from tests.unit import factories as make
 
+from .moving import ON_DNS, ON_XDS, ORDERS, SERVES, TARGET, mark, on_xds, tell
 from .tenants import ALL, WEB, events, foreign, two
 from .tenants import CLIENT as FAR
 from .world import LONG, World, shop
 
-TARGET = "GRPC_ORDERS_TARGET"
-ON_DNS, ON_XDS = "dns:///orders-headless.shop.svc.cluster.local.:5000", "xds:///orders.shop:5000"
-ORDERS = Ref("shop", "orders")
-SERVES = Seen("", plaintext=True, tls=True)
 PLAIN = {"grpcbalance.dev/xds": "plaintext"}
-
-
-def tell(world: World, seen: Seen) -> None:
-    """The operator hears from the look-aside balancer."""
-    assert world.operator is not None
-    world.operator.enqueue(take(world.operator.view, {ORDERS: seen}))
-
-
-def on_xds(world: World, how: str = "plaintext") -> World:
-    """The client says that it is ready, the object's owner changes one word, and the balancer serves."""
-    shop(world, allowedClients={"namespaces": {"from": "All"}})
-    mark(world, how)
-    world.spec(PLURAL, "orders", discovery="XDS")
-    world.run(1.0)
-    tell(world, SERVES)
-    return world.run(LONG)
-
-
-def mark(world: World, how: str | None) -> None:
-    """Annotate the client."""
-    more = {} if how is None else {"grpcbalance.dev/xds": how}
-    world.server.edit("deployments", "checkout", lambda raw: raw["metadata"]["annotations"].update(more))
 
 
 def test_nobody_moves_until_the_balancer_has_said_that_it_serves() -> None:
@@ -140,93 +113,6 @@ def test_whatever_a_client_says_status_is_written_twice_a_minute_at_most(flips: 
         tell(world, steady({ORDERS: said}, world.now)[ORDERS])
         writes += len(world.writes_in(2.0))
     assert 2 <= writes <= 4
-
-
-def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> None:
-    world = on_xds(World(), "ready")
-    assert world.env("checkout")[TARGET] == ON_DNS
-    assert world.standing("checkout") == ("Refused", "XdsNoAuthority")
-    # Told once of the workload, and once of the object.
-    assert world.refusals("XdsNoAuthority") == 2
-    assert world.writes_in(300.0) == []
-    world.server.authorities["shop"] = "PEM"
-    world.run(15.0)
-    assert world.env("checkout")[TARGET] == ON_XDS
-    assert world.run(LONG).standing("checkout") == ("Configured", "Configured")
-
-
-def test_a_certificate_that_goes_is_told_until_it_is_back() -> None:
-    world = World()
-    world.server.authorities["shop"] = "PEM"
-    on_xds(world, "ready")
-    assert world.standing("checkout") == ("Configured", "Configured")
-    world.server.authorities.clear()
-    world.run(70.0)
-    assert world.standing("checkout") == ("Refused", "XdsNoAuthority")
-    assert world.condition("ClientsConfigured") == ("False", "XdsNoAuthority")
-    assert "its new pods could not follow" in str(world.status()["workloads"])
-    assert world.refusals("XdsNoAuthority") == 2
-    # Nothing is taken from those that run, nor by a restart.
-    again = World(after=world).start()
-    assert again.writes_in(300.0) == []
-    assert again.env("checkout")[TARGET] == ON_XDS
-    again.server.authorities["shop"] = "PEM"
-    again.run(15.0)
-    assert again.standing("checkout") == ("Configured", "Configured")
-
-
-def test_one_look_for_the_certificate_serves_all_of_a_namespace() -> None:
-    world = World()
-    world.server.authorities["shop"] = "PEM"
-    world.server.put(
-        *(
-            make.deployment(f"more-{number}", client="orders", annotations={"grpcbalance.dev/xds": "ready"})
-            for number in range(5)
-        )
-    )
-    on_xds(world, "ready")
-    assert world.env("more-4")[TARGET] == ON_XDS
-    before = world.server.looks
-    world.run(600.0)
-    assert 9 <= world.server.looks - before <= 11
-
-
-@pytest.mark.parametrize(
-    ("pem", "reason", "told"),
-    [
-        ("", "XdsNoAuthority", "has no key ca.crt"),
-        ("of another", "XdsNotTrusted", "self-signed certificate in certificate chain"),
-        ("right", "XdsNotServing", "grpcbalance-xds.grpcbalance-system.svc.cluster.local:18001"),
-    ],
-)
-def test_nobody_is_moved_to_a_balancer_that_it_would_not_trust(pem: str, reason: str, told: str) -> None:
-    world = World()
-    world.server.authorities["shop"] = pem
-    world.server.distrust["of another"] = "self-signed certificate in certificate chain"
-    world.server.unreachable = pem == "right"
-    on_xds(world, "ready")
-    assert world.env("checkout")[TARGET] == ON_DNS
-    assert world.standing("checkout")[1] == reason
-    assert told in str(world.status()["workloads"])
-    world.server.authorities["shop"], world.server.unreachable = "right", False
-    world.run(15.0)
-    assert world.env("checkout")[TARGET] == ON_XDS
-
-
-def test_a_certificate_that_changes_is_told_of_who_was_moved_and_a_balancer_that_is_away_is_not() -> None:
-    world = World()
-    world.server.authorities["shop"] = "PEM"
-    on_xds(world, "ready")
-    world.server.unreachable = True
-    assert world.writes_in(200.0) == []
-    world.server.unreachable = False
-    world.server.distrust["PEM"] = "certificate has expired"
-    world.run(70.0)
-    assert world.standing("checkout") == ("Refused", "XdsNotTrusted")
-    assert "its new pods could not follow" in str(world.status()["workloads"])
-    world.server.distrust.clear()
-    world.run(15.0)
-    assert world.standing("checkout") == ("Configured", "Configured")
 
 
 def test_a_balancer_that_serves_no_more_as_moved_clients_connect_is_told() -> None:

@@ -63,7 +63,7 @@ def make_context(
         service_refusals={},
         workload_refusals={},
         pods_on_xds=server.pods_on_xds,
-        refused=server.refused,
+        refused=server.tls.refused,
         beside=_at_once,
     )
 

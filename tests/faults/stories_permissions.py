@@ -97,13 +97,14 @@ def _names(rule: Object) -> Iterator[str]:
     """The permissions of a rule, as the operator writes them."""
     (group,), (resource,) = rule["apiGroups"], rule["resources"]
     name, slash, subresource = resource.partition("/")
+    only = "".join(f" {one}" for one in rule.get("resourceNames", ()))
     for verb in rule["verbs"]:
-        yield f"{verb} {name}{'.' + group if group else ''}{slash}{subresource}"
+        yield f"{verb} {name}{'.' + group if group else ''}{slash}{subresource}{only}"
 
 
 def _told(world: World) -> list[str]:
     """What is missing, as /readyz tells it."""
-    return sorted(re.findall(r"may not (\w+ [^:\s]+): apply", _readyz(world)))
+    return sorted(re.findall(r"may not (\w+ [^:\n]+): apply", _readyz(world)))
 
 
 def _logged(log: str, verb: str, resource: str) -> bool:

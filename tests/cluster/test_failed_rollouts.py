@@ -58,6 +58,8 @@ def test_two_hundred_changes_drain_as_a_visible_queue(cluster: Cluster, api: Res
     shop.wait_condition("ServersConfigured")
     shop.wait_rolled_out(*names)
     metrics, manager = Metrics(cluster, api), cluster.component("kube-controller-manager")
+    # Those of a namespace that is just being deleted would keep their slots while nobody deletes it.
+    metrics.wait("grpcbalance_rollouts_in_flight", 0, within=60)
     # While nobody finishes a rollout, the queue stands still and can be looked at.
     manager.pause()
     try:

@@ -31,6 +31,8 @@ __all__ = ["Conflict", "Counts", "Expired", "Gone", "Invalid", "Kube", "KubeErro
 logger = logging.getLogger(__name__)
 
 USER_AGENT: Final = f"grpcbalance/{__version__}"
+# Field selector of pods that count: evicted ones, say, stay listed for long.
+UNFINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0)
 _JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
@@ -167,8 +169,7 @@ class Kube:
         """
         hosts: set[str] = set()
         where = f"/namespaces/{_part(namespace)}" if namespace else ""
-        running = "status.phase!=Succeeded,status.phase!=Failed"
-        async for page in self.pages(f"/api/v1{where}/pods", field_selector=running):
+        async for page in self.pages(f"/api/v1{where}/pods", field_selector=UNFINISHED):
             hosts.update(*(_hosts(pod["spec"]) for pod in page["items"]))
         async for page in self.pages(f"/apis/batch/v1{where}/jobs"):
             hosts.update(*(_hosts(job["spec"]["template"]["spec"]) for job in page["items"] if not _finished(job)))

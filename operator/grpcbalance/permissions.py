@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from .errors import KubeError
 from .kinds import WORKLOADS
+from .listed import listed
 from .names import AUTHORITY, PLURAL
 from .settings import Settings
 from .watched import VERBS, kinds_in
@@ -92,9 +93,7 @@ class SelfCheck:
         """What is missing, in a sentence that names the fix; empty when nothing is."""
         if not self.missing:
             return ""
-        named = ", ".join(map(str, self.missing[:_LISTED]))
-        more = f" and {len(self.missing) - _LISTED} more" if len(self.missing) > _LISTED else ""
-        return f"the operator may not {named}{more}; {self._fix}"
+        return f"the operator may not {listed(self.missing, _LISTED)}; {self._fix}"
 
     @property
     def _fix(self) -> str:

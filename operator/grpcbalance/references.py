@@ -6,6 +6,7 @@ A named port is resolved from the templates of annotated servers, or from a nume
 from __future__ import annotations
 
 from .api import Reason, Spec
+from .listed import listed
 from .model import ServiceSnapshot, Workload
 from .optin import Problem
 
@@ -81,5 +82,4 @@ def _declared(servers: tuple[Workload, ...]) -> set[tuple[str, int]]:
 
 
 def _names(servers: tuple[Workload, ...]) -> str:
-    listed = ", ".join(f"{server.ref.kind} {server.ref.name}" for server in servers[:3])
-    return listed + (f" and {len(servers) - 3} more" if len(servers) > 3 else "")
+    return listed([f"{server.ref.kind} {server.ref.name}" for server in servers], 3)

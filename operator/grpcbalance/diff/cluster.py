@@ -11,7 +11,7 @@ from typing import Final
 from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError, default_namespace
 from grpcbalance.errors import Expired, Gone, Invalid, KubeError
-from grpcbalance.kube import Kube
+from grpcbalance.kube import UNFINISHED, Kube
 from grpcbalance.uncounted import Uncounted
 from grpcbalance.watched import Kind, kinds_in
 
@@ -64,8 +64,7 @@ class Live:
     async def pods(self, namespace: str, selector: str) -> list[Raw]:
         """Unfinished pods, by the server's own reading of the selector."""
         self._progress(f"listing pods of {namespace}")
-        running = "status.phase!=Succeeded,status.phase!=Failed"
-        return await self._list(f"/api/v1/namespaces/{namespace}/pods", selector, running)
+        return await self._list(f"/api/v1/namespaces/{namespace}/pods", selector, UNFINISHED)
 
     async def _objects(self, kind: Kind) -> list[Raw]:
         self._progress(f"listing {kind.plural}")

@@ -16,6 +16,7 @@ from grpcbalance.assess import Assessor
 from grpcbalance.balancer import Balancer
 from grpcbalance.desired import Resolution, is_ours, resolve
 from grpcbalance.kinds import WORKLOADS
+from grpcbalance.listed import listed
 from grpcbalance.lookaside.seen import Seen
 from grpcbalance.model import Ref, Service, ServiceKey, ServiceSnapshot, Workload, WorkloadRef
 from grpcbalance.names import ANNOTATION_UNREFERENCED, LABEL_SERVICE, LABEL_SERVICE_NAME
@@ -183,8 +184,8 @@ def _still_named(snapshot: ServiceSnapshot) -> Iterator[tuple[Service, tuple[Wor
 
 
 def _left(ref: Ref, service: Service, users: tuple[WorkloadRef, ...]) -> ServiceChange:
-    listed = ", ".join(map(str, users[:3])) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
-    return _service_change(ref, service.ref.name, "Retire", (), f"it is deleted a while after {listed} let go of it")
+    what = f"it is deleted a while after {listed(users, 3)} let go of it"
+    return _service_change(ref, service.ref.name, "Retire", (), what)
 
 
 def _is_marked(manifest: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from grpcbalance.api import ConditionType, Reason
 from grpcbalance.conditions import Check, Observed
+from grpcbalance.listed import listed
 from grpcbalance.model import Workload
 from grpcbalance.names import ANNOTATION_PREFIX, xds_host
 
@@ -70,11 +71,10 @@ def xds_accepted(o: Observed) -> Check:
     # In plain text a client is whoever it says it is, and may say anything.
     own = [one for one in seen.rejections if one.client.namespace == home and _POD.fullmatch(one.client.pod)]
     pods = sorted({one.client for one in own})
-    names = ", ".join(node.pod for node in pods[:_NAMED])
-    listed = names + (f" and {len(pods) - _NAMED} more" if len(pods) > _NAMED else "")
+    names = listed([node.pod for node in pods], _NAMED)
     away = len({one.client for one in seen.rejections} - set(pods))
     others = f"{away} of clients in other namespaces, or that name no pod" if away else ""
-    who = " and ".join(part for part in (listed, others) if part)
+    who = " and ".join(part for part in (names, others) if part)
     text = f"refused by {who}, which keep what they had"
     said = f"; {own[0].client.pod} says of {own[0].kind}: {own[0].message}" if own else ""
     return Check("False", Reason.NACKED, text + said)
@@ -104,8 +104,7 @@ def _connected(check: Check, o: Observed, before: Mapping[str, Any] | None) -> C
 
 def _names(pods: Sequence[Node], home: str) -> str:
     own = sorted(node.pod for node in pods if node.namespace == home)
-    listed = ", ".join(own[:_NAMED]) + (f" and {len(own) - _NAMED} more" if len(own) > _NAMED else "")
-    who = " and ".join(part for part in (listed, _abroad(len(pods) - len(own))) if part)
+    who = " and ".join(part for part in (listed(own, _NAMED), _abroad(len(pods) - len(own))) if part)
     return f"not connected to the look-aside balancer, though the target says xDS: {who}"
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from grpcbalance.bucket import TokenBucket
 from grpcbalance.credentials import CredentialsError
 from grpcbalance.errors import Forbidden, Gone, Invalid, KubeError
-from grpcbalance.kube import Kube
+from grpcbalance.kube import UNFINISHED, Kube
 from grpcbalance.lookaside.connected import PATH, Page
 from grpcbalance.lookaside.reading import PORT
 from grpcbalance.names import API_VERSION, KIND, PLURAL
@@ -23,8 +23,6 @@ from .replicas import asked, trouble
 from .report import Report
 
 _SELECTOR: Final = "app.kubernetes.io/name=grpcbalance,app.kubernetes.io/component=xds"
-# Pods that were evicted, say, stay listed for long.
-_UNFINISHED: Final = "status.phase!=Failed,status.phase!=Succeeded"
 
 
 class OverviewError(Exception):
@@ -83,7 +81,7 @@ async def _pages(kube: Kube, namespace: str) -> tuple[dict[str, Page], list[str]
     """Of every replica that runs, and what could not be read or is not ready. Raises kube.KubeError without a list."""
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
     pods: list[Mapping[str, Any]] = []
-    async for page in kube.pages(path, label_selector=_SELECTOR, field_selector=_UNFINISHED):
+    async for page in kube.pages(path, label_selector=_SELECTOR, field_selector=UNFINISHED):
         pods += page["items"]
     names = asked(pods)
     told = await asyncio.gather(*(_page(kube, path, name) for name in names))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from grpcbalance.listed import listed
 from grpcbalance.styled import Style, plain
 
 from .report import Balanced, OnDns, Report, Xds, XdsClient
@@ -61,8 +62,7 @@ def _staying(clients: Sequence[OnDns]) -> Iterator[str]:
     """Why clients stay on DNS: no trouble, and mostly the same for many of them."""
     for message in dict.fromkeys(one.message for one in clients):
         names = [f"{one.kind} {one.name}" for one in clients if one.message == message]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        yield f"    {', '.join(names[:_NAMED])}{more}: {message}"
+        yield f"    {listed(names, _NAMED)}: {message}"
 
 
 def _client(one: XdsClient, style: Style) -> str:

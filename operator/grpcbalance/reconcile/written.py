@@ -9,6 +9,7 @@ from grpcbalance.api import Reason
 from grpcbalance.events import Note
 from grpcbalance.inject import env_from_note, removes_all
 from grpcbalance.kinds import BY_KIND
+from grpcbalance.listed import listed
 from grpcbalance.model import Container, Workload
 from grpcbalance.values import PROOF
 
@@ -34,7 +35,7 @@ def _outline(workload: Workload, patch: Mapping[str, Any]) -> str:
     for change in BY_KIND[workload.ref.kind].pod_template(patch)["spec"]["containers"]:
         for name, sort in _changes(workload.container(change["name"]), change):
             names[sort][name] = None
-    told = "; ".join(f"{_listed(list(found))} {sort}" for sort, found in names.items() if found)
+    told = "; ".join(f"{listed(list(found), _NAMES)} {sort}" for sort, found in names.items() if found)
     # Of a container that is no more nothing is left but the record.
     told = told or "the record of injected variables changed"
     return f"{told}, which rolls the pods" if workload.rolls else f"{told}; no pod is replaced for it"
@@ -46,8 +47,3 @@ def _changes(container: Container | None, change: Mapping[str, Any]) -> Iterator
     for entry in (*change.get("env", ()), *change.get("volumeMounts", ())):
         name = PROOF if "mountPath" in entry else entry["name"]
         yield name, "removed" if "$patch" in entry else "changed" if name in there else "added"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMES
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_NAMES])} and {more} more"

@@ -111,7 +111,7 @@ def _languages(all_examples: bool) -> tuple[str, ...]:
     return tuple(images.LANGUAGES) if all_examples else ("go",)
 
 
-def _enter(all_examples: bool = False) -> None:
+def _enter(all_examples: bool) -> None:
     """Build what needs the network, then leave it."""
     if not namespaces.is_private():
         _build(all_examples)

@@ -46,8 +46,8 @@ class Assessor:
         state = self.state(ref)
         if state is None or self.view.lets_in(ref, workload.ref.namespace):
             return state
-        known = isinstance(state.resolution, Resolution) and returning(workload, ref, state.resolution)
-        return replace(state, lets_in=False) if known else None
+        back = returning(workload, ref, state.resolution) if isinstance(state.resolution, Resolution) else {}
+        return replace(state, returning=back) if back else None
 
     def _endangered(self, workload: Workload) -> Iterator[Ref]:
         """Services whose clients a rollout of this workload could hurt, but for those that allow it."""

@@ -40,6 +40,11 @@ class Balancer(NamedTuple):
         """As settings say it; `credentials` is `token` or `plaintext`."""
         return cls(service, (fallback,) if fallback else (), cluster_domain, credentials == "plaintext")
 
+    @property
+    def host(self) -> str:
+        """The name that clients look up, and that the certificate has to be for."""
+        return self._host(self.service)
+
     def entries(self, namespace: str, *, plaintext: bool) -> dict[str, Value]:
         """What containers of a namespace get beside their targets; the same for every service they call.
 
@@ -62,7 +67,7 @@ class Balancer(NamedTuple):
         return json.dumps({"xds_servers": servers, "node": node}, separators=(",", ":"))
 
     def _server(self, service: str, plaintext: bool) -> dict[str, Any]:
-        host = f"{service}.svc.{self.cluster_domain}"
+        host = self._host(service)
         # With it a client keeps what it knows whatever is deleted (A53).
         features = {"server_features": ["xds_v3", "ignore_resource_deletion"]}
         if plaintext:
@@ -79,3 +84,6 @@ class Balancer(NamedTuple):
             "call_creds": [{"type": "jwt_token_file", "config": {"jwt_token_file": f"{PROOF_PATH}/token"}}],
             **features,
         }
+
+    def _host(self, service: str) -> str:
+        return f"{service}.svc.{self.cluster_domain}"

@@ -36,7 +36,6 @@ from .lookaside.listing import pods_on_xds
 from .lookaside.reading import Reader
 from .metrics import Metrics
 from .model import Key, StatusKey
-from .names import TLS_PORT
 from .permissions import SelfCheck
 from .probes import Health, Probes
 from .queue import LANES, WorkQueue
@@ -120,7 +119,7 @@ class Operator:
             service_refusals={},
             workload_refusals={},
             pods_on_xds=partial(pods_on_xds, self.kube),
-            refused=partial(refused, port=TLS_PORT),
+            refused=refused,
             beside=self._beside.put_nowait,
             missing=lambda: self.permissions.message,
             blind=lambda: not self.sync.done.is_set(),

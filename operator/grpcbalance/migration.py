@@ -112,8 +112,7 @@ def unserved(seen: Seen | None, *, plaintext: bool) -> Problem | None:
     """
     if seen is None or seen.problem or (seen.plaintext if plaintext else seen.tls):
         return None
-    how, fix = "over TLS", ", or let the operator's --xds-credentials be plaintext"
-    if plaintext:
-        how, fix = "in plain text", ""
+    otherwise = ", or let the operator's --xds-credentials be plaintext"
+    how, fix = ("in plain text", "") if plaintext else ("over TLS", otherwise)
     why = f"not every replica of the look-aside balancer serves {how}: kubectl apply -k manifests/xds/both{fix}"
     return Problem(Reason.XDS_NOT_SERVING, why)

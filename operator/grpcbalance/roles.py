@@ -77,8 +77,8 @@ def _roles(
             raise AssertionError("a missing or unresolved service is a problem")
         if role is Role.SERVER:
             parts.append(_server_part(workload, opt_in, state.resolution, ref))
-        elif not state.lets_in:
-            parts.append(_returning_part(workload, state.resolution, ref, situation.one_namespace))
+        elif state.returning:
+            parts.append(_returning_part(state, situation.one_namespace))
         else:
             rolls_anyway = any(not inject.carries(workload, p.wanted) for p in parts if p.role is Role.SERVER)
             waited = replace(situation, waited=situation.server_wait) if rolls_anyway else situation
@@ -127,10 +127,10 @@ def _server_part(workload: Workload, opt_in: OptIn, resolution: Resolution, ref:
     return RoleState(ref, Role.SERVER, chosen, resolution.server_variables)
 
 
-def _returning_part(workload: Workload, resolution: Resolution, ref: Ref, one_namespace: bool) -> RoleState:
-    back = migration.returning(workload, ref, resolution)
-    target = next(iter(back.values()), {})
-    return RoleState(ref, Role.CLIENT, tuple(back), target, configured=_not_allowed(ref, one_namespace), partial=True)
+def _returning_part(state: ServiceState, one_namespace: bool) -> RoleState:
+    containers, target = tuple(state.returning), next(iter(state.returning.values()))
+    why = _not_allowed(state.ref, one_namespace)
+    return RoleState(state.ref, Role.CLIENT, containers, target, configured=why, partial=True)
 
 
 def _client_part(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .balancer import DEFAULT_SERVICE
+from .balancer import DEFAULT_SERVICE, Balancer
 
 DEFAULT_DOMAIN: Final = "cluster.local"
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
@@ -114,6 +114,11 @@ class Settings:
         checked_xds_service(self.xds_fallback or self.xds_service)
         split_address(self.http_address)
         checked_namespace(self.namespace)
+
+    @property
+    def balancer(self) -> Balancer:
+        """Where the look-aside balancer is, and how clients connect to it."""
+        return Balancer.configured(self.xds_service, self.xds_fallback, self.xds_credentials, self.cluster_domain)
 
 
 def checked_namespace(name: str | None) -> str | None:

@@ -26,8 +26,8 @@ class ServiceState:
     seen: Seen | None = None
     # Its status tells of clients that were moved to xDS and are not connected.
     unconnected: bool = False
-    # False: it let the workload in once, which therefore is on xDS, and does not any more.
-    lets_in: bool = True
+    # Of a workload on xDS that it does not let in any more: what takes that back to DNS (`migration.returning`).
+    returning: inject.Wanted = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import contextlib
 import ssl
 from typing import Final
 
+from grpcbalance.names import TLS_PORT
+
 # Seconds.
 PATIENCE: Final = 3.0
 
 
-async def refused(authorities: str, host: str, port: int) -> str:
+async def refused(authorities: str, host: str, port: int = TLS_PORT) -> str:
     """Why who trusts these certificates (PEM) would not connect to `host`; empty when it would.
 
     Raises OSError, TimeoutError among them, when nobody is there to be asked.

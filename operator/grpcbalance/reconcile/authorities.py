@@ -26,7 +26,7 @@ class Authorities:
 
     def __init__(self, context: Context) -> None:
         self._c = context
-        self._host = f"{context.settings.xds_service}.svc.{context.settings.cluster_domain}"
+        self._host = context.settings.balancer.host
         # What was wrong, if anything, and when to look again, by namespace.
         self._wrong: dict[str, Problem | None] = {}
         self._due: dict[str, float] = {}

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Final
 
 from grpcbalance.api import Reason
-from grpcbalance.balancer import Balancer
 from grpcbalance.model import Workload, WorkloadRef
 from grpcbalance.plan import Decision
 from grpcbalance.situation import Situation
@@ -27,8 +26,6 @@ class Waits:
     def __init__(self, context: Context, contests: Contests, authorities: Authorities) -> None:
         self._c, self._contests, self._authorities = context, contests, authorities
         self._since: dict[WorkloadRef, float] = {}
-        s = context.settings
-        self._balancer = Balancer.configured(s.xds_service, s.xds_fallback, s.xds_credentials, s.cluster_domain)
 
     def situation(self, workload: Workload) -> Situation:
         """What the decision about a workload depends on beside the objects."""
@@ -45,7 +42,7 @@ class Waits:
             carried=self._contests.carried(workload),
             taken=self._contests.verdict(workload).problem,
             one_namespace=self._c.settings.namespace is not None,
-            balancer=self._balancer,
+            balancer=self._c.settings.balancer,
             untrusted=self._authorities.wrong(ref.namespace),
         )
 

@@ -130,26 +130,34 @@ class Workloads:
         # Taken before the request, so that two workers cannot both take the last slot.
         self._c.view.slots.in_flight.add(ref)
         try:
-            wrong = await self._authorities.demand(ref.namespace) if mounts_proof(ref.kind, patch) else None
-            raw = {} if wrong else await self._c.api.patch_workload(ref, patch)
+            answer = await self._send(workload, patch)
         except BaseException as error:
             self._give_back(workload)
-            if isinstance(error, Invalid):
-                reason = Reason.WOULD_WRITE if isinstance(error, WouldWrite) else Reason.API_REFUSED
-                return self._refuse(workload, patch, decision, Problem(reason, str(error)))
             if isinstance(error, (Conflict, Gone)):
                 # It changed, or went, under us; the watch is about to tell, then it is decided anew.
                 return CONFLICT_AGAIN
             raise
-        if wrong or raw["metadata"]["resourceVersion"] == workload.resource_version:
+        if isinstance(answer, Problem):
             self._give_back(workload)
-            return self._refuse(workload, patch, decision, wrong or Problem(Reason.API_REFUSED, _UNDONE))
+            return self._refuse(workload, patch, decision, answer)
         self._forget_refusal(ref)
         self.contests.done(workload)
-        self._c.take(BY_KIND[ref.kind].plural, raw)
-        note = written(workload, patch, raw["metadata"]["resourceVersion"])
+        self._c.take(BY_KIND[ref.kind].plural, answer)
+        note = written(workload, patch, answer["metadata"]["resourceVersion"])
         await self._c.recorder.say(regarding_workload(workload), "write", note)
         return None
+
+    async def _send(self, workload: Workload, patch: dict[str, Any]) -> dict[str, Any] | Problem:
+        """What a patch made of the workload, or why it made nothing of it."""
+        ref = workload.ref
+        try:
+            if mounts_proof(ref.kind, patch) and (wrong := await self._authorities.demand(ref.namespace)) is not None:
+                return wrong
+            raw = await self._c.api.patch_workload(ref, patch)
+        except Invalid as error:
+            return Problem(Reason.WOULD_WRITE if isinstance(error, WouldWrite) else Reason.API_REFUSED, str(error))
+        done = raw["metadata"]["resourceVersion"] != workload.resource_version
+        return raw if done else Problem(Reason.API_REFUSED, _UNDONE)
 
     def _give_back(self, workload: Workload) -> None:
         """The slot of a patch that changed nothing."""

@@ -51,8 +51,9 @@ def test_its_own_certificate_is_enough_to_know_it_by(tmp_path: Path) -> None:
     ("authorities", "names", "tls", "said"),
     [
         pytest.param(OTHER.certificate.decode(), (HOST,), True, "unable to get local issuer certificate", id="signer"),
-        # Its common name is the right one, which counts no more.
         pytest.param(RIGHT, ("other.example",), True, "Hostname mismatch", id="name"),
+        # Its common name is the right one, and there is no other host name, yet it counts no more.
+        pytest.param(RIGHT, ("192.0.2.1",), True, "Hostname mismatch", id="common name"),
         pytest.param("of no use", (HOST,), True, "there is no certificate in PEM", id="no certificate"),
         pytest.param(RIGHT, (HOST,), False, "", id="plain text"),
     ],

@@ -160,6 +160,16 @@ def test_a_client_that_is_let_in_no_more_goes_back_to_dns_once(how: str) -> None
     assert world.env(FAR, WEB)[TARGET] == ON_XDS
 
 
+def test_a_client_on_dns_that_is_let_in_no_more_hears_of_no_new_target() -> None:
+    world = two(ALL)
+    before = world.env(FAR, WEB)
+    assert before[TARGET] == ON_DNS
+    # TLS makes another target.
+    world.spec(PLURAL, "orders", allowedClients={"namespaces": {"from": "Same"}}, client={"tls": True})
+    world.run(LONG)
+    assert world.env(FAR, WEB) == before
+
+
 @pytest.mark.parametrize("target", ["xds:///orders.shop:5000", "xds:///orders.shop:9999"])
 def test_who_pretends_to_be_on_xds_learns_no_more_than_dns_tells(target: str) -> None:
     record = json.dumps({"app": {TARGET: value_hash(target)}})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from grpcbalance.errors import Forbidden
+from grpcbalance.reconcile.authorities import Authorities
 from tests.unit import factories as make
 
 from .moving import ON_DNS, ON_XDS, TARGET, on_xds
-from .world import LONG, World
+from .world import LONG, World, make_context
 
 
 def test_no_pod_is_made_that_could_not_start_for_want_of_the_certificate() -> None:
@@ -95,3 +99,39 @@ def test_a_certificate_that_changes_is_told_of_who_was_moved_and_a_balancer_that
     world.server.tls.against.clear()
     world.run(15.0)
     assert world.standing("checkout") == ("Configured", "Configured")
+
+
+def test_a_certificate_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forbidden(_: str) -> str:
+        raise Forbidden("get configmaps: forbidden")
+
+    world = World()
+    monkeypatch.setattr(world.server, "authority", forbidden)
+    on_xds(world, "ready")
+    assert world.env("checkout")[TARGET] == ON_DNS
+    assert world.standing("checkout") == ("Refused", "ApiRefused")
+    assert "get configmaps: forbidden" in str(world.status()["workloads"])
+
+
+def test_who_looks_while_another_one_does_asks_nothing() -> None:
+    world = World()
+    world.server.authorities["shop"] = "PEM"
+    on_xds(world, "ready")
+    assert world.operator is not None
+    operator, asked = world.operator, 0
+
+    async def authority(_: str) -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return "PEM"
+
+    async def both() -> None:
+        context = make_context(world.server, operator.view, world.settings, lambda: world.now, operator.enqueue)
+        looking = Authorities(context)
+        await asyncio.gather(*(looking.look(ref) for ref in [*operator.view.workloads] * 2))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.server, "authority", authority)
+        asyncio.run(both())
+    assert asked == 1
